@@ -1,0 +1,236 @@
+"""One catalogue for all processes: a SQLite file on this machine's disk, or PostgreSQL by its URL."""
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+
+from explorer.catalog import schema
+from explorer.errors import BadInput, Busy, Missing
+
+BUSY_SECONDS = 30
+_MIGRATION_LOCK = 0x6578706C  # any fixed number, the same for every process of this program
+_MOUNTS = Path("/proc/mounts")
+_NETWORK = {
+    *("nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "glusterfs", "lustre", "vboxsf"),
+    *("fuse.sshfs", "fuse.rclone", "fuse.s3fs", "fuse.glusterfs", "fuse.ceph", "fuse.davfs", "davfs"),
+    *("fuse.vmhgfs-fuse", "fuse.gcsfuse", "fuse.smbnetfs"),
+}
+
+
+class Catalog:
+    """The open catalogue. Safe to share between threads; every process opens its own."""
+
+    def __init__(self, engine: Engine, url: str) -> None:
+        self.url = url
+        self._read = engine
+        self._write = engine.execution_options(explorer_begin="BEGIN IMMEDIATE")
+
+    @classmethod
+    def open(cls, url: str) -> "Catalog":
+        """Open the catalogue at a SQLAlchemy URL, creating it or bringing it up to date first.
+
+        Raises BadInput for a network share, a file that is no catalogue, or a catalogue of a newer version;
+        Busy if another process keeps it locked; Missing if the server cannot be reached.
+        """
+        parsed = _with_driver(url)
+        if parsed.get_backend_name() == "sqlite":
+            _prepare_file(parsed)
+        engine = _engine(parsed)
+        try:
+            _migrate(engine, parsed)
+        except BaseException:
+            engine.dispose()
+            raise
+        # The URL goes to worker processes, so it keeps its password; messages use `name`.
+        return cls(engine, parsed.render_as_string(hide_password=False))
+
+    @property
+    def name(self) -> str:
+        """The URL as it may be shown: without the password."""
+        return make_url(self.url).render_as_string(hide_password=True)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection in one transaction that sees one state of the catalogue."""
+        with self._read.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A connection in one transaction: on leaving it everything is on the disk, after an error nothing is.
+
+        Raises Busy if another writer kept the catalogue for longer than half a minute.
+        """
+        try:
+            with self._write.begin() as connection:
+                yield connection
+        except sa.exc.OperationalError as error:
+            if _is_locked(error):
+                raise Busy(f"The catalogue {self.name} is being written by another process; try again.") from error
+            raise
+
+    def now(self, connection: Connection) -> float:
+        """UTC seconds by the one clock that all processes share: the server's, or this machine's for a file."""
+        if connection.dialect.name == "postgresql":
+            return float(connection.execute(sa.text("select extract(epoch from clock_timestamp())")).scalar_one())
+        return time.time()
+
+    def register_dataset(self, dataset_id: str, name: str) -> None:
+        """Note that a dataset exists, or its new name."""
+        with self.writing() as connection:
+            changed = connection.execute(
+                schema.datasets.update().where(schema.datasets.c.id == dataset_id).values(name=name)
+            )
+            if not changed.rowcount:
+                now = self.now(connection)
+                connection.execute(schema.datasets.insert().values(id=dataset_id, name=name, created=now))
+
+    def close(self) -> None:
+        self._read.dispose()
+
+
+def network_mount(path: Path, mounts: str) -> tuple[str, str] | None:
+    """(type, mount point) if `path` lies on a network share according to the text of /proc/mounts, else None."""
+    best: tuple[int, str, str, str] | None = None
+    for line in mounts.splitlines():
+        fields = line.split(" ")
+        if len(fields) < 4:
+            continue
+        point = fields[1].replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
+        # A later line hides an earlier one on the same mount point.
+        if path.is_relative_to(point) and (best is None or len(point) >= best[0]):
+            best = (len(point), fields[2], point, fields[3])
+    if best is None:
+        return None
+    _, kind, point, options = best
+    windows_drive = kind == "9p" and "aname=drvfs" in options  # /mnt/c under WSL: no shared memory for the log
+    return (kind, point) if kind in _NETWORK or windows_drive else None
+
+
+def _with_driver(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise BadInput(
+            f"'{url}' is no database address: use sqlite:////folder/catalog.db or "
+            "postgresql://user:password@host/name in EXPLORER_DATABASE_URL."
+        ) from error
+    if parsed.drivername in ("postgres", "postgresql"):
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise BadInput(f"{parsed.get_backend_name()} is not supported for the catalogue: use SQLite or PostgreSQL.")
+    if parsed.get_backend_name() == "sqlite" and not parsed.database:
+        raise BadInput("The catalogue needs a file that other processes can open: sqlite:////folder/catalog.db.")
+    return parsed
+
+
+def _prepare_file(url: URL) -> None:
+    path = Path(str(url.database)).expanduser().absolute()
+    share = None
+    if str(path).startswith(("\\\\", "//")):
+        share = ("network path", str(path.parent))
+    elif _MOUNTS.exists():
+        share = network_mount(path.parent.resolve(), _MOUNTS.read_text(errors="surrogateescape"))
+    if share:
+        raise BadInput(
+            f"The catalogue {path} would lie on a network share ({share[0]} at {share[1]}), where SQLite can lose "
+            "answers. Put it on a disk of this machine, with EXPLORER_DATABASE_URL=sqlite:////local/folder/catalog.db "
+            "or EXPLORER_WORKSPACE=/local/folder, or use PostgreSQL: EXPLORER_DATABASE_URL=postgresql://user@host/name."
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _switch_to_wal(path)
+    except (OSError, sqlite3.DatabaseError) as error:
+        raise BadInput(
+            f"The catalogue {path} cannot be opened: {error}. Check the folder's permissions and free space, or name "
+            "another place with EXPLORER_WORKSPACE."
+        ) from error
+
+
+def _switch_to_wal(path: Path) -> None:
+    """WAL is a property of the file. Switching needs the file alone and does not wait for the busy timeout."""
+    until = time.monotonic() + BUSY_SECONDS
+    with contextlib.closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+        while True:
+            try:
+                mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+                break
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > until:
+                    raise
+                time.sleep(0.02)
+    if mode != "wal":
+        raise OSError(f"its file system does not support SQLite's write-ahead log (mode stays '{mode}')")
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() == "postgresql":
+        return sa.create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=20)
+    engine = sa.create_engine(url, pool_size=5, max_overflow=20, connect_args={"timeout": BUSY_SECONDS})
+
+    @sa.event.listens_for(engine, "connect")
+    def _configure(dbapi_connection: sqlite3.Connection, _record: object) -> None:
+        dbapi_connection.isolation_level = None  # the driver starts no transactions of its own: `_begin` does
+        dbapi_connection.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
+        dbapi_connection.execute("PRAGMA synchronous=FULL")
+        dbapi_connection.execute("PRAGMA foreign_keys=ON")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get("explorer_begin", "BEGIN"))
+
+    return engine
+
+
+def _migrate(engine: Engine, url: URL) -> None:
+    shown = url.render_as_string(hide_password=True)
+    try:
+        with engine.connect() as connection:
+            if _revision(connection) == schema.REVISION:
+                return
+        with engine.execution_options(explorer_begin="BEGIN IMMEDIATE").begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(sa.text("select pg_advisory_xact_lock(:n)"), {"n": _MIGRATION_LOCK})
+            _upgrade(connection, shown)
+    except sa.exc.OperationalError as error:
+        if _is_locked(error):
+            raise Busy(f"The catalogue {shown} is being written by another process; try again.") from error
+        raise Missing(
+            f"The catalogue {shown} cannot be reached: {error.orig}. Check that the server runs and that "
+            "EXPLORER_DATABASE_URL is right."
+        ) from error
+    except sa.exc.DatabaseError as error:
+        raise BadInput(f"{shown} is not a catalogue of this program: {error.orig}. Name another one.") from error
+
+
+def _revision(connection: Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(sa.text("select version_num from alembic_version")).scalar()
+
+
+def _upgrade(connection: Connection, shown: str) -> None:
+    from alembic import command  # takes a tenth of a second to import, and is needed once a version
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.attributes["connection"] = connection
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    found = _revision(connection)
+    if found is not None and found not in known:
+        raise BadInput(
+            f"The catalogue {shown} was written by a newer version of this program (its revision is {found}, this "
+            f"version knows {schema.REVISION}). Update the program, or use another workspace."
+        )
+    command.upgrade(config, "head")
+
+
+def _is_locked(error: sa.exc.OperationalError) -> bool:
+    return isinstance(error.orig, sqlite3.OperationalError) and "locked" in str(error.orig)

@@ -1,0 +1,1 @@
+"""How an older catalogue becomes a newer one, step by step (alembic; started by `explorer.catalog.database`)."""
