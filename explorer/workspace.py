@@ -8,6 +8,8 @@ from pathlib import Path
 from explorer.errors import BadInput
 
 DEFAULT_ROOT = Path(__file__).resolve().parent.parent / "data" / "workspace"
+RESERVED = frozenset({"models", "uploads", "downloads"})
+"""Folders of the workspace that are no datasets."""
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
@@ -34,7 +36,7 @@ class Workspace:
 
     def dataset_dir(self, dataset_id: str) -> Path:
         """The folder of one dataset. Raises BadInput for an id that could leave the workspace."""
-        if not _ID.fullmatch(dataset_id) or dataset_id == "models":
+        if not _ID.fullmatch(dataset_id) or dataset_id in RESERVED:
             raise BadInput(f"'{dataset_id}' cannot name a dataset: use a-z, 0-9, - and _, at most 64 of them.")
         return self.root / dataset_id
 

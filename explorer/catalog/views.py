@@ -1,12 +1,14 @@
-"""Saved selections and views, each under a short random id, so that a link stays short."""
+"""Saved selections and views, each under a short id made from its content, so that a link stays short."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from explorer.catalog.database import Catalog
-from explorer.catalog.schema import new_id, views
+from explorer.catalog.schema import views
 from explorer.errors import NotFound
 
 
@@ -26,9 +28,15 @@ class ViewStore:
         self._catalog = catalog
 
     def save(self, dataset_id: str, kind: str, state: Any) -> str:
-        """Keep `state` (anything JSON can hold) for good; returns the id."""
-        view_id = new_id()
+        """Keep `state` (anything JSON can hold) for good; returns the id. The same state again is the same view."""
+        content = json.dumps([dataset_id, kind, state], sort_keys=True)
+        view_id = hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
+        with self._catalog.reading() as connection:
+            if connection.execute(sa.select(views.c.id).where(views.c.id == view_id)).first() is not None:
+                return view_id
         with self._catalog.writing() as connection:
+            if connection.execute(sa.select(views.c.id).where(views.c.id == view_id)).first() is not None:
+                return view_id
             now = self._catalog.now(connection)
             connection.execute(
                 views.insert().values(id=view_id, dataset_id=dataset_id, kind=kind, state=state, created=now)

@@ -1,0 +1,182 @@
+"""`python -m explorer …`: adding, looking again, status, serving; also what a worker process runs."""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from explorer import __version__
+from explorer.errors import Cancelled, ExplorerError
+from explorer.workspace import Workspace
+
+DEFAULT_EXTRACTORS = "lite0,colour"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit code. An error of ours is one sentence on stderr and code 2."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        result: int | None = parsed.run(parsed)
+        return result or 0
+    except Cancelled as error:
+        print(f"stopped: {error}", file=sys.stderr)
+        return 3
+    except ExplorerError as error:
+        print(f"explorer: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped; what was done is kept, and the same command goes on from there", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m explorer", description="Explore an image collection.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    add = commands.add_parser("add", help="add a folder, a table (CSV, Parquet) or a zip, and look at every picture once")
+    add.add_argument("path", type=Path)
+    add.add_argument("--name", help="what it is called (default: the folder's name)")
+    add.add_argument("--image-column", help="for a table: the column with the pictures' paths")
+    add.add_argument("--key-column", help="for a table: the column with the pictures' own keys")
+    _extractors(add)
+    add.set_defaults(run=_add)
+
+    rescan = commands.add_parser("rescan", help="take over what was added, changed or removed in a collection")
+    rescan.add_argument("dataset")
+    _extractors(rescan, default=None)
+    rescan.set_defaults(run=_rescan)
+
+    demo = commands.add_parser("demo", help="make a demo collection: clipart (in the package), emoji, textile, fashion")
+    demo.add_argument("name", nargs="?", default="clipart")
+    demo.add_argument("--open", action="store_true", help="then serve it and open the browser")
+    demo.add_argument("--port", type=int, default=8501)
+    demo.set_defaults(run=_demo)
+
+    status = commands.add_parser("status", help="what a collection holds, what is computed, what is out of date")
+    status.add_argument("dataset", nargs="?")
+    status.add_argument("--json", action="store_true")
+    status.set_defaults(run=_status)
+
+    serve = commands.add_parser("serve", help="start the app on this computer")
+    serve.add_argument("--port", type=int, default=8501)
+    serve.add_argument("--open", action="store_true", help="open the browser too")
+    serve.set_defaults(run=_serve)
+
+    work = commands.add_parser("work", help="run one queued job (the app starts this by itself)")
+    work.add_argument("job")
+    work.set_defaults(run=_work)
+    return parser
+
+
+def _extractors(parser: argparse.ArgumentParser, default: str | None = DEFAULT_EXTRACTORS) -> None:
+    text = "what to compare pictures by, separated by commas"
+    parser.add_argument("--extractors", default=default, help=f"{text} (default: {default or 'as before'})")
+
+
+def _add(parsed: argparse.Namespace) -> int:
+    from explorer.collection.dataset import Dataset
+    from explorer.collection.sources import detect
+    from explorer.naming import free_id
+
+    workspace = Workspace.default()
+    spec = detect(parsed.path.expanduser().absolute())
+    for option in ("image_column", "key_column"):
+        if getattr(parsed, option):
+            spec[option] = getattr(parsed, option)
+    name = parsed.name or parsed.path.absolute().stem
+    dataset = Dataset.create(workspace, name, spec, dataset_id=free_id(workspace, name))
+    print(f"added as '{dataset.id}'")
+    return _process(workspace, dataset.id, parsed.extractors.split(","))
+
+
+def _rescan(parsed: argparse.Namespace) -> int:
+    from explorer.collection.dataset import Dataset
+
+    workspace = Workspace.default()
+    dataset = Dataset.open(workspace, parsed.dataset)
+    names = parsed.extractors.split(",") if parsed.extractors else dataset.extractor_names()
+    return _process(workspace, dataset.id, names or DEFAULT_EXTRACTORS.split(","))
+
+
+def _demo(parsed: argparse.Namespace) -> int:
+    from explorer.collection.dataset import Dataset
+    from explorer.demos import prepare
+
+    workspace = Workspace.default()
+    name, spec, extractors = prepare(parsed.name, workspace)
+    if parsed.name not in workspace.dataset_ids():
+        Dataset.create(workspace, name, spec, dataset_id=parsed.name)
+    code = _process(workspace, parsed.name, extractors)
+    if code or not parsed.open:
+        return code
+    from explorer.web.server import serve
+
+    return serve(parsed.port, f"/map?d={parsed.name}", open_browser=True)
+
+
+def _process(workspace: Workspace, dataset_id: str, extractors: list[str]) -> int:
+    """Run a job in this process, with its progress on the terminal."""
+    from explorer.catalog import Catalog
+    from explorer.jobs import Jobs, work
+
+    jobs = Jobs(Catalog.open(workspace.catalog_url))
+    job_id = jobs.create(dataset_id, "process", {"extractors": [name.strip() for name in extractors if name.strip()]})
+    report = work(job_id, progress=_Terminal())
+    print(f"\r{report}" if report else "", flush=True)
+    return 0
+
+
+class _Terminal:
+    """Progress as one line that is written over (or, where output is not a terminal, a line every ten seconds)."""
+
+    def __init__(self) -> None:
+        self.stage = ""
+        self.last = 0.0
+
+    def __call__(self, progress: Any) -> None:
+        live = sys.stderr.isatty()
+        now = time.monotonic()
+        done = progress.total and progress.done >= progress.total
+        if progress.stage == self.stage and not done and now - self.last < (0.2 if live else 10.0):
+            return
+        words = progress.stage
+        if progress.total:
+            words += f" {progress.done:,} of {progress.total:,}"
+        if progress.per_second:
+            words += f", {progress.per_second:,.0f} a second"
+        if progress.seconds_left:
+            words += f", {progress.seconds_left:,.0f} s left"
+        start = "\r\x1b[K" if live and progress.stage == self.stage else ("\n" if live and self.stage else "")
+        print(start + words, end="" if live else "\n", file=sys.stderr, flush=True)
+        self.stage, self.last = progress.stage, now
+
+
+def _status(parsed: argparse.Namespace) -> int:
+    from explorer.status import status, summary
+
+    workspace = Workspace.default()
+    ids = [parsed.dataset] if parsed.dataset else workspace.dataset_ids()
+    found = [status(workspace, dataset_id) for dataset_id in ids]
+    if parsed.json:
+        print(json.dumps(found[0] if parsed.dataset else found, indent=1, ensure_ascii=False))
+    elif not found:
+        print(f"no collections in {workspace.root}; python -m explorer add FOLDER makes one")
+    else:
+        print("\n\n".join(summary(each) for each in found))
+    return 0
+
+
+def _serve(parsed: argparse.Namespace) -> int:
+    from explorer.web.server import serve
+
+    return serve(parsed.port, open_browser=parsed.open)
+
+
+def _work(parsed: argparse.Namespace) -> int:
+    from explorer.jobs import work
+
+    work(parsed.job)
+    return 0

@@ -1,0 +1,248 @@
+"""Our own HTTP routes, in the process of the Streamlit server: pictures, map points, answers, orders, downloads.
+
+Heavy traffic stays off Streamlit's websocket: a rerun costs a hundred milliseconds, a route a few. Every route is
+declared with the action it needs, and that action is authorised before its function runs.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from explorer.collection.images import full_jpeg
+from explorer.errors import BadInput, Busy, ExplorerError, NotFound, Refused
+from explorer.sharing import exports
+from explorer.sharing.access import Person, Scope, authorise
+from explorer.web import gate, views
+from explorer.web.answering import batch, order, record
+from explorer.web.colours import colouring, in_space
+from explorer.web.filters import Filter
+from explorer.web.runtime import Runtime, runtime
+
+MAX_BODY = 2_000_000
+FOREVER = {"cache-control": "private, max-age=31536000, immutable", "content-encoding": "identity"}
+FRESH = {"cache-control": "no-store"}
+_STATUS: dict[type[ExplorerError], int] = {NotFound: 404, Refused: 403, Busy: 409, BadInput: 400}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request, already authorised."""
+
+    rt: Runtime
+    person: Person
+    path: dict[str, Any]
+    query: dict[str, str]
+    body: bytes = b""
+
+    @property
+    def dataset(self) -> str:
+        return str(self.path["dataset"])
+
+    def need(self, name: str) -> str:
+        if not self.query.get(name):
+            raise BadInput(f"The address lacks '{name}='.")
+        return self.query[name]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a route needs: the action that `authorise` is asked about, and the method."""
+
+    path: str
+    action: str
+    method: str
+    function: Callable[[Call], Response]
+
+
+RULES: list[Rule] = []
+
+
+def rule(path: str, action: str, method: str = "GET") -> Callable[[Callable[[Call], Response]], Callable[..., Response]]:
+    def register(function: Callable[[Call], Response]) -> Callable[[Call], Response]:
+        RULES.append(Rule(f"/x/{{dataset}}/{path}", action, method, function))
+        return function
+
+    return register
+
+
+def _endpoint(a_rule: Rule) -> Callable[[Request], Any]:
+    async def endpoint(request: Request) -> Response:
+        try:
+            body = await _body(request) if a_rule.method == "POST" else b""
+            return await run_in_threadpool(_answer, a_rule, request, body)
+        except ExplorerError as error:
+            status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 422)
+            return JSONResponse({"error": str(error)}, status, headers=FRESH)
+
+    return endpoint
+
+
+def _answer(a_rule: Rule, request: Request, body: bytes) -> Response:
+    rt = runtime()
+    person = gate.person_of(request, rt.token)
+    authorise(person, a_rule.action, Scope(dataset=request.path_params["dataset"]))
+    if person is None:  # authorise lets nobody pass today; the routes below need to know who it is
+        raise Refused("Open the app with the link printed where it was started.")
+    return a_rule.function(Call(rt, person, dict(request.path_params), dict(request.query_params), body))
+
+
+async def _body(request: Request) -> bytes:
+    if request.headers.get("x-explorer") != "1":  # a form on another site cannot set this header
+        raise Refused("This address takes requests from the app's own pages only.")
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise BadInput(f"The request is larger than {MAX_BODY // 1_000_000} MB; send it in parts.")
+    return body
+
+
+@rule("thumb/{hash}.jpg", "look")
+def thumb(call: Call) -> Response:
+    picture = call.rt.dataset(call.dataset).pictures.thumb(str(call.path["hash"]))
+    if picture is None:
+        raise NotFound("There is no small picture under that name; look for changes to make it again.")
+    return Response(picture, media_type="image/jpeg", headers=FOREVER)
+
+
+@rule("full.jpg", "look")
+def full(call: Call) -> Response:
+    dataset = call.rt.dataset(call.dataset)
+    item = dataset.item(call.need("uid"))
+    return Response(full_jpeg(dataset.source.read(item["path"])), media_type="image/jpeg", headers=FRESH)
+
+
+@rule("original", "look")
+def original(call: Call) -> Response:
+    dataset = call.rt.dataset(call.dataset)
+    item = dataset.item(call.need("uid"))
+    name = exports.safe_name(item["path"])
+    headers = {**FRESH, "content-disposition": exports.attachment(name)}
+    return Response(dataset.source.read(item["path"]), media_type="application/octet-stream", headers=headers)
+
+
+@rule("item.json", "look")
+def item_json(call: Call) -> Response:
+    dataset = call.rt.dataset(call.dataset)
+    key = call.query.get("space", "")
+    space = call.rt.space(call.dataset, key) if key else None
+    uid = call.query.get("uid", "")
+    if not uid:
+        if space is None or str(space.generation) != call.query.get("gen"):
+            raise NotFound("The map has been made anew meanwhile; reload the page.")
+        uid = space.uids[_row(call.need("row"), len(space.uids))]
+    return JSONResponse(views.item_details(dataset, space, uid), headers=FRESH)
+
+
+@rule("map/{space}/{gen}/points.bin", "look")
+def points(call: Call) -> Response:
+    space = _space(call)
+    xy = space.xy.astype("<f4")
+    wanted = Filter.parse(call.query.get("f"))
+    if wanted:
+        items = in_space(call.rt.dataset(call.dataset), space)
+        xy = xy.copy()
+        xy[~wanted.mask(items.assign(uid=space.uids, caption=items["caption"].fillna("")))] = float("nan")
+    return _bytes(xy.tobytes())
+
+
+@rule("map/{space}/{gen}/hashes.bin", "look")
+def hashes(call: Call) -> Response:
+    return _bytes(bytes.fromhex("".join(_space(call).hashes)))
+
+
+@rule("map/{space}/{gen}/colours.bin", "look")
+def colours(call: Call) -> Response:
+    dataset = call.rt.dataset(call.dataset)
+    chosen = colouring(call.rt, dataset, _space(call), call.need("by"))
+    forever = chosen.version == call.query.get("v")
+    headers = FOREVER if forever else {**FRESH, "content-encoding": "identity"}
+    return Response(chosen.codes.tobytes(), media_type="application/octet-stream", headers=headers)
+
+
+@rule("answers", "label", "POST")
+def answers(call: Call) -> Response:
+    try:
+        message = json.loads(call.body)
+    except ValueError as error:
+        raise BadInput(f"The answers are not JSON ({error}); nothing was stored.") from error
+    return JSONResponse(record(call.rt, call.person, call.dataset, message), headers=FRESH)
+
+
+@rule("order.json", "look")
+def order_json(call: Call) -> Response:
+    return JSONResponse(order(call.rt, call.dataset, call.query), headers=FRESH)
+
+
+@rule("batch.json", "label")
+def batch_json(call: Call) -> Response:
+    return JSONResponse(batch(call.rt, call.dataset, call.query), headers=FRESH)
+
+
+@rule("answers.csv", "look")
+def answers_csv(call: Call) -> Response:
+    question = call.rt.questions.get(call.need("question"))
+    if question.dataset_id != call.dataset:
+        raise NotFound("That question belongs to another collection.")
+    text = views.answers_csv(call.rt, call.rt.dataset(call.dataset), question, call.query.get("space", ""))
+    return _download(text.encode("utf-8-sig"), f"{question.name} answers.csv", "text/csv; charset=utf-8")
+
+
+@rule("selection.csv", "look")
+def selection_csv(call: Call) -> Response:
+    dataset = call.rt.dataset(call.dataset)
+    rows = views.selected_items(call.rt, dataset, call.query)
+    return _download(exports.items_csv(rows).encode("utf-8-sig"), f"{dataset.name}.csv", "text/csv; charset=utf-8")
+
+
+@rule("selection.zip", "look")
+def selection_zip(call: Call) -> Response:
+    dataset = call.rt.dataset(call.dataset)
+    rows = views.selected_items(call.rt, dataset, call.query)
+    headers = {**FRESH, "content-disposition": exports.attachment(f"{dataset.name}.zip")}
+    return StreamingResponse(exports.zip_stream(dataset, rows), media_type="application/zip", headers=headers)
+
+
+@rule("map.html", "look")
+def map_html(call: Call) -> Response:
+    dataset = call.rt.dataset(call.dataset)
+    space = call.rt.space(call.dataset, call.need("space"))
+    page = views.map_page(dataset, space, colouring(call.rt, dataset, space, call.query.get("by", "none")))
+    return _download(page.encode(), f"{dataset.name} map.html", "text/html; charset=utf-8")
+
+
+def _space(call: Call) -> Any:
+    space = call.rt.space(call.dataset, str(call.path["space"]))
+    if str(space.generation) != str(call.path["gen"]):
+        raise NotFound("The map has been made anew meanwhile; reload the page.")
+    return space
+
+
+def _row(text: str, n: int) -> int:
+    if not text.isdecimal() or int(text) >= n:
+        raise NotFound("There is no such picture on the map.")
+    return int(text)
+
+
+def _bytes(content: bytes) -> Response:
+    return Response(content, media_type="application/octet-stream", headers=FOREVER)
+
+
+def _download(content: bytes, name: str, media_type: str) -> Response:
+    return Response(content, media_type=media_type, headers={**FRESH, "content-disposition": exports.attachment(name)})
+
+
+def _enter(request: Request) -> Response:
+    return gate.enter(request, runtime().token)
+
+
+ROUTES = [
+    Route("/enter", _enter, methods=["GET"]),
+    *(Route(each.path, _endpoint(each), methods=[each.method]) for each in RULES),
+]

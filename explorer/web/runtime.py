@@ -1,0 +1,90 @@
+"""What one server process holds open: the catalogue, the datasets, the spaces and the live classifiers.
+
+Streamlit's script threads and our HTTP routes share one `Runtime`. Datasets and spaces are reopened when the file that
+names their generation has changed; whoever still holds an older one goes on reading it.
+"""
+
+import functools
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from explorer.catalog import Catalog
+from explorer.collection.dataset import Dataset
+from explorer.extractors.base import Extractor
+from explorer.extractors.registry import load
+from explorer.jobs import Jobs
+from explorer.learning.answers import AnswerStore
+from explorer.learning.live import LiveQuestions
+from explorer.learning.questions import QuestionStore
+from explorer.sharing.access import LaunchToken
+from explorer.space import Space, list_spaces, open_space
+from explorer.workspace import Workspace
+
+
+class Runtime:
+    """Everything a request may need. Safe to use from several threads."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.catalog = Catalog.open(workspace.catalog_url)
+        self.questions = QuestionStore(self.catalog)
+        self.answers = AnswerStore(self.catalog)
+        self.jobs = Jobs(self.catalog)
+        self.token = LaunchToken.from_environment()
+        self.live = LiveQuestions(self.catalog, self.space)
+        self._lock = threading.Lock()
+        self._held: dict[tuple[str, ...], tuple[Any, Any]] = {}
+        self._extractors: dict[str, Extractor] = {}
+
+    def dataset(self, dataset_id: str) -> Dataset:
+        """The dataset in its newest generation. Raises NotFound."""
+        file = self.workspace.dataset_dir(dataset_id) / "dataset.json"
+        return self._newest(("dataset", dataset_id), [file], lambda: Dataset.open(self.workspace, dataset_id))
+
+    def space(self, dataset_id: str, key: str) -> Space:
+        """The space in its newest generation. Raises NotFound."""
+        dataset = self.dataset(dataset_id)
+        manifest = dataset.root / "spaces" / Path(key).name / "manifest.json"
+        return self._newest(("space", dataset_id, key), [manifest], lambda: open_space(dataset, key))
+
+    def space_keys(self, dataset_id: str) -> list[Any]:
+        """What `list_spaces` says, read again when a space or the items have changed."""
+        dataset = self.dataset(dataset_id)
+        files = [dataset.root / "dataset.json", *sorted(dataset.root.glob("spaces/*/manifest.json"))]
+        return self._newest(("spaces", dataset_id), files, lambda: list_spaces(dataset))
+
+    def extractor(self, name: str) -> Extractor:
+        """A loaded extractor, kept: the second uploaded picture does not wait for the network."""
+        with self._lock:
+            if name not in self._extractors:
+                self._extractors[name] = load(name, models_dir=self.workspace.models)
+            return self._extractors[name]
+
+    def _newest(self, key: tuple[str, ...], files: list[Path], opened: Callable[[], Any]) -> Any:
+        stamp = tuple(_stamp(file) for file in files)
+        with self._lock:
+            held = self._held.get(key)
+        if held is not None and held[0] == stamp:
+            return held[1]
+        value = opened()
+        with self._lock:
+            self._held[key] = (stamp, value)
+        return value
+
+
+def _stamp(file: Path) -> tuple[int, int] | None:
+    """Inode and time of a file that is replaced as a whole whenever it changes; None when it is not there."""
+    try:
+        status = os.stat(file)
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+@functools.cache
+def runtime() -> Runtime:
+    """The one Runtime of this process, on the workspace that the environment names."""
+    return Runtime(Workspace.default())

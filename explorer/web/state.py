@@ -1,0 +1,237 @@
+"""What a person is looking at, kept in the URL: collection, space, filter, and what the page adds to it.
+
+Streamlit drops the query string when the page changes, so the session remembers it; a link that is opened anew, or the
+browser's back button, wins over what the session remembers.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from explorer.collection.dataset import Dataset
+from explorer.errors import ExplorerError, NotFound, Refused
+from explorer.sharing.access import Person, Scope, authorise
+from explorer.space import Space
+from explorer.web import gate
+from explorer.web.filters import Filter, choices
+from explorer.web.runtime import Runtime, runtime
+
+SHARED = ("d", "s", "f")
+PAGE_KEYS: dict[str, tuple[str, ...]] = {
+    "datasets": (),
+    "map": ("by", "sel", "hide"),
+    "similar": ("uid", "text"),
+    "groups": ("how", "group"),
+    "odd": ("tab",),
+    "label": ("q", "next", "guess"),
+    "share": ("sel", "q"),
+}
+
+
+@dataclass(frozen=True)
+class View:
+    """What the page works on. `mask` is (n,) bool over the rows of the space: what the filter lets through."""
+
+    rt: Runtime
+    person: Person
+    dataset: Dataset
+    space: Space
+    items: pd.DataFrame
+    mask: np.ndarray
+    filter: Filter
+
+    @property
+    def filtered(self) -> bool:
+        return bool(self.filter)
+
+    def rows(self) -> np.ndarray:
+        return np.flatnonzero(self.mask)
+
+
+def me() -> Person | None:
+    """Who runs this script: decided from the cookie of the browser's connection."""
+    rt = runtime()
+    url = st.context.url or ""
+    port = url.split("://", 1)[-1].split("/", 1)[0].rpartition(":")[2]
+    cookie = st.context.cookies.get(gate.cookie_name(port if port.isdecimal() else None), "")
+    return Person.local_owner() if rt.token.cookie_matches(cookie) else None
+
+
+def require(action: str, dataset_id: str = "") -> Person:
+    """Who asks, if they may; else the page ends with a sentence."""
+    person = me()
+    try:
+        authorise(person, action, Scope(dataset=dataset_id))
+        if person is None:
+            raise Refused("Open the app with the link printed where it was started.")
+    except Refused as error:
+        st.error(str(error), icon=":material/lock:")
+        st.stop()
+    return person
+
+
+def adopt_url(page: str) -> None:
+    """Take over the query string if it is not the one we wrote last, then write ours."""
+    known = st.session_state.setdefault("view", {})
+    given = {k: v for k, v in st.query_params.to_dict().items() if k in (*SHARED, *PAGE_KEYS[page])}
+    if given and given != st.session_state.get("written"):
+        for key in (*SHARED, *PAGE_KEYS[page]):
+            known.pop(key, None)
+        known.update(given)
+    st.session_state["page"] = page
+    _write()
+
+
+def get(key: str, default: str = "") -> str:
+    return str(st.session_state.get("view", {}).get(key, default))
+
+
+def put(**values: str | None) -> None:
+    """Change what is looked at; None or "" takes a key out of the link."""
+    known = st.session_state.setdefault("view", {})
+    for key, value in values.items():
+        if value:
+            known[key] = value
+        else:
+            known.pop(key, None)
+    _write()
+
+
+def _write() -> None:
+    state = link_state(st.session_state.get("page", "map"))
+    if st.query_params.to_dict() != state:
+        st.query_params.from_dict(state)
+    st.session_state["written"] = state
+
+
+def link_state(page: str) -> dict[str, str]:
+    known = st.session_state.get("view", {})
+    return {key: known[key] for key in (*SHARED, *PAGE_KEYS[page]) if known.get(key)}
+
+
+def link_to(page: str, **values: str) -> str:
+    """Path and query that open `page` as it is now."""
+    state = {k: v for k, v in (link_state(page) | values).items() if v}
+    return f"/{page}" + (f"?{urlencode(state)}" if state else "")
+
+
+def go(page: str, **values: str | None) -> None:
+    """Show another page of the app, with these values in its link."""
+    known = st.session_state.setdefault("view", {})
+    for key, value in values.items():
+        if value:
+            known[key] = value
+        else:
+            known.pop(key, None)
+    st.session_state["page"] = page
+    st.session_state["written"] = link_state(page)
+    st.switch_page(f"pages/{page}.py", query_params=link_state(page))
+
+
+def choose(key: str, label: str, options: dict[str, str], *, where: Any = st, **more: Any) -> str:
+    """A select box whose choice lives in the link under `key`; an unknown choice in the link becomes the first."""
+    names = list(options)
+    current = get(key)
+    if current not in options:
+        current = names[0]
+    widget = f"choose-{key}"
+    if st.session_state.get(widget) != current:
+        st.session_state[widget] = current
+    chosen: str = where.selectbox(
+        label, names, format_func=lambda name: options.get(name, name), key=widget, on_change=_chosen, args=(key, widget), **more
+    )  # fmt: skip
+    return chosen
+
+
+def _chosen(key: str, widget: str) -> None:
+    put(**{key: st.session_state[widget]})
+
+
+def dataset_names(rt: Runtime) -> dict[str, str]:
+    return {dataset_id: rt.dataset(dataset_id).name for dataset_id in rt.workspace.dataset_ids()}
+
+
+def open_view(page: str, action: str = "look") -> View:
+    """The dataset, space and filter of this page, with their controls in the sidebar.
+
+    Ends the page with a friendly sentence when there is nothing to look at yet.
+    """
+    rt = runtime()
+    adopt_url(page)
+    names = dataset_names(rt)
+    if not names:
+        require(action)
+        empty("No pictures yet", "Add a folder of pictures first; it takes a minute or two.", "datasets")
+    wanted = get("d")
+    if wanted and wanted not in names:
+        st.warning(f"There is no collection '{wanted}' here (any more). Showing another one.")
+    with st.sidebar:
+        dataset_id = choose("d", "Collection", names)
+        put(d=dataset_id)
+        person = require(action, dataset_id)
+        dataset = rt.dataset(dataset_id)
+        spaces = rt.space_keys(dataset_id)
+        if not spaces:
+            empty(
+                f"“{dataset.name}” is not ready yet",
+                "Its pictures are still being looked at, or that was stopped. The Collections page shows how far it is.",
+                "datasets",
+            )
+        key = choose("s", "Compare pictures by", {space.key: space.title for space in spaces})
+        space = rt.space(dataset_id, key)
+        chosen = _filter_controls(dataset)
+    items = dataset.items.set_index("uid", drop=False).reindex(space.uids)
+    items = items.assign(uid=space.uids, caption=items["caption"].fillna(""), status=items["status"].fillna("gone"))
+    mask = chosen.mask(items) & (items["status"] == "ok").to_numpy()
+    return View(rt, person, dataset, space, items, mask, chosen)
+
+
+def _filter_controls(dataset: Dataset) -> Filter:
+    current = Filter.parse(get("f"))
+    items = dataset.present()
+    columns = [name for name in dataset.columns() if 1 < items[f"meta:{name}"].nunique() <= 200]
+    with st.expander("Filter" + (" (on)" if current else ""), expanded=bool(current), icon=":material/filter_alt:"):
+        words = st.text_input("Words in the caption", value=current.words, placeholder="for example: tree")
+        values: dict[str, tuple[str, ...]] = {}
+        for column in columns[:6]:
+            found = dict(choices(items, column))
+            before = [value for value in current.values.get(column, ()) if value in found]
+            picked = st.multiselect(
+                column, list(found), default=before, format_func=lambda v, f=found: f"{v} ({f.get(v, 0):,})"
+            )
+            if picked:
+                values[column] = tuple(picked)
+        chosen = Filter(values, words.strip())
+    if str(chosen) != str(current):
+        put(f=str(chosen))
+    return chosen
+
+
+def empty(title: str, text: str, page: str | None = None) -> None:
+    """A designed empty state, and the end of the page."""
+    with st.container(border=True, horizontal_alignment="center"):
+        st.subheader(title, anchor=False)
+        st.write(text)
+        if page and st.button("Go to the collections", type="primary", icon=":material/arrow_forward:"):
+            go(page)
+    st.stop()
+
+
+def shown(error: ExplorerError) -> None:
+    """An error as a sentence on the page, which goes on below it."""
+    icon = ":material/search_off:" if isinstance(error, NotFound) else ":material/error:"
+    st.error(str(error), icon=icon)
+
+
+def similar(event: dict[str, Any]) -> None:
+    """What "Pictures like this" in a gallery or on the map does: go to the Similar page with that picture."""
+    go("similar", uid=str(event["uid"]))
+
+
+def link_query(**values: str) -> str:
+    """An encoded query string of the values that are not empty."""
+    return urlencode({key: value for key, value in values.items() if value})

@@ -1,0 +1,154 @@
+"""What the routes and the pages say about a picture, a selection or a map, as plain data."""
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from explorer.collection.dataset import Dataset
+from explorer.errors import BadInput, NotFound
+from explorer.learning.questions import Question
+from explorer.sharing import exports
+from explorer.space import Space
+from explorer.web import selections
+from explorer.web.colours import NO_VALUE, REST, Colouring, in_space
+from explorer.web.filters import Filter
+
+if TYPE_CHECKING:
+    from explorer.web.runtime import Runtime
+
+NEIGHBOURS_SHOWN = 12
+
+
+def card(item: Any, **more: Any) -> dict[str, Any]:
+    """What a gallery needs of one picture. `item` is a row of the items table, as a dict or a named tuple."""
+    row = item if isinstance(item, dict) else item._asdict()
+    return {"uid": row["uid"], "hash": row["content_hash"], "caption": row["caption"], **more}
+
+
+def cards(items: pd.DataFrame) -> list[dict[str, Any]]:
+    columns = ["uid", "content_hash", "caption"]
+    return [card(row) for row in items[columns].to_dict("records")]
+
+
+def row_cards(dataset: Dataset, space: Space, rows: Any) -> list[dict[str, Any]]:
+    """Gallery cards of rows of a space, in the order given; pictures that are gone are left out."""
+    items = dataset.items.set_index("uid", drop=False)
+    uids = [space.uids[int(row)] for row in rows]
+    found = items.reindex(uids)
+    return cards(found[(found["status"] == "ok").to_numpy()])
+
+
+def item_details(dataset: Dataset, space: Space | None, uid: str) -> dict[str, Any]:
+    """One picture with its columns and the pictures nearest to it. Raises NotFound."""
+    item = dataset.item(uid)
+    columns = [[name, _shown(item.get(f"meta:{name}"))] for name in dataset.columns()]
+    columns = [[name, value] for name, value in columns if value]
+    columns += [["file", item["path"]], ["size", f"{item['width']} × {item['height']}"]]
+    neighbours: list[dict[str, Any]] = []
+    if space is not None and uid in space.rows:
+        rows, scores = space.search(space.rows[uid], NEIGHBOURS_SHOWN + 1)
+        near = {space.uids[int(row)]: float(score) for row, score in zip(rows, scores, strict=True)}
+        neighbours = [{**found, "score": round(near[found["uid"]], 3)} for found in row_cards(dataset, space, rows)]
+        neighbours = [found for found in neighbours if found["uid"] != uid][:NEIGHBOURS_SHOWN]
+    sizes = {name: int(item[name]) for name in ("width", "height")}
+    return {**card(item), **sizes, "problem": item["problem"], "columns": columns, "neighbours": neighbours}
+
+
+def _shown(value: Any) -> str:
+    if value is None or (not isinstance(value, str) and pd.isna(value)):
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def selected_items(rt: "Runtime", dataset: Dataset, query: dict[str, str]) -> pd.DataFrame:
+    """The items that `sel` (a kept selection) or `f` (a filter) or neither (all) name."""
+    if query.get("sel"):
+        uids, _ = selections.load(rt.catalog, dataset.id, query["sel"])
+        return selections.items_of(dataset, uids)
+    items = dataset.present()
+    return items[Filter.parse(query.get("f")).mask(items)].reset_index(drop=True)
+
+
+def answers_csv(rt: "Runtime", dataset: Dataset, question: Question, space_key: str) -> str:
+    """Every picture's answer, guess and score of a question as formula-safe CSV."""
+    names = {c.id: c.name for c in question.classes}
+    current = rt.answers.current(question.id)
+    items = dataset.items
+    table = items[["uid", "path", "caption", "status"]].copy()
+    answered = [current.get(uid) for uid in items["uid"]]
+    table["answer"] = ["" if a is None else _answer_word(a.value, names.get(a.class_id or "", "")) for a in answered]
+    table["answered_at"] = ["" if a is None else str(a.at) for a in answered]
+    if space_key:
+        space = rt.space(dataset.id, space_key)
+        scores = rt.live.scores(dataset.id, question.id, space_key, rt.answers.latest_seq(question.id))
+        if scores.ready:
+            guesses = pd.DataFrame(scores.probabilities, index=space.uids, columns=[c.name for c in question.classes])
+            guesses = guesses.reindex(table["uid"])
+            known = guesses.notna().all(axis=1)
+            table["guess"] = guesses[known].idxmax(axis=1).reindex(table["uid"]).fillna("").to_numpy()
+            for name in guesses:
+                table[f"score {name}"] = guesses[name].round(4).to_numpy()
+    return exports.items_csv(table)
+
+
+def _answer_word(value: str, class_name: str) -> str:
+    return class_name if value == "yes" else value
+
+
+def map_page(dataset: Dataset, space: Space, chosen: Colouring) -> str:
+    """The map as one HTML file that needs no server and no network: Plotly with its script inside."""
+    import plotly.graph_objects as go
+
+    items = in_space(dataset, space)
+    captions = items["caption"].fillna("")
+    figure = go.Figure()
+    if chosen.kind == "category":
+        groups = [(entry["label"], entry["colour"], chosen.codes == k) for k, entry in enumerate(chosen.legend)]
+        groups.append(("no value", REST, chosen.codes == NO_VALUE))
+    else:
+        groups = [("pictures", REST, chosen.codes >= 0)]
+    for label, colour, mask in groups:
+        if not mask.any():
+            continue
+        marker: dict[str, Any] = {"size": 5, "color": colour}
+        if chosen.kind == "number":
+            marker |= {"color": chosen.codes[mask], "colorscale": "Viridis"}
+        figure.add_trace(
+            go.Scattergl(
+                x=space.xy[mask, 0], y=space.xy[mask, 1], mode="markers", name=escaped(label), marker=marker,
+                text=[escaped(text) for text in captions[mask]], hoverinfo="text",
+            )
+        )  # fmt: skip
+    figure.update_layout(
+        title=escaped(f"{dataset.name}: {len(space.uids):,} pictures"), template="plotly_white",
+        xaxis={"visible": False}, yaxis={"visible": False, "scaleanchor": "x"}, dragmode="pan",
+    )  # fmt: skip
+    return str(figure.to_html(include_plotlyjs=True, full_html=True, config={"scrollZoom": True}))
+
+
+def escaped(text: str) -> str:
+    """Plotly reads a little HTML in texts; names and captions from outside are shown as they are instead."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def question_of(rt: "Runtime", dataset_id: str, question_id: str) -> Question:
+    """A question of this dataset. Raises NotFound for another's, so that a link cannot reach across."""
+    question = rt.questions.get(question_id)
+    if question.dataset_id != dataset_id:
+        raise NotFound("That question belongs to another collection.")
+    return question
+
+
+def number(text: str | None, default: int, low: int, high: int) -> int:
+    """A whole number of a link, kept within its bounds. Raises BadInput when it is none."""
+    if text is None or text == "":
+        return default
+    try:
+        return min(max(int(text), low), high)
+    except ValueError as error:
+        raise BadInput(f"'{text[:40]}' is not a whole number.") from error
+
+
+def plain(text: str) -> str:
+    """Text from outside for a place that reads Markdown: its signs are shown, not obeyed."""
+    return "".join(f"\\{sign}" if sign in "\\`*_{}[]()#+-.!|<>~$:" else sign for sign in text).replace("\n", " ")

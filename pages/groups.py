@@ -1,0 +1,84 @@
+"""What groups are there? A card a group: typical pictures, pictures on its border, how it differs from the rest."""
+
+import numpy as np
+import streamlit as st
+
+from explorer.web import selections, state, views
+from explorer.web.components.gallery import gallery
+
+METHODS = {"kmeans": "Even groups: every picture in one", "hdbscan": "Dense groups: the rest stays out"}
+SHOWN = 240
+
+view = state.open_view("groups")
+rt, dataset, space = view.rt, view.dataset, view.space
+with st.sidebar:
+    how = state.choose("how", "Grouping", METHODS)
+
+cards = space.cluster_cards(how, dataset.items)
+labels = space.clusters[how].to_numpy()
+counts = {card.id: int(((labels == card.id) & view.mask).sum()) for card in cards}
+cards = sorted((card for card in cards if counts[card.id]), key=lambda card: -counts[card.id])
+by_id = {str(card.id): card for card in cards}
+chosen = by_id.get(state.get("group"))
+
+
+def _open(group: str | None) -> None:
+    state.put(group=group)
+
+
+def _share(share: float) -> str:
+    return f"{share:.0%}"
+
+
+if state.get("group") and chosen is None:
+    st.warning("That group is not there (any more): the groups were made anew, or the filter hides it.")
+    state.put(group=None)
+
+if chosen is not None:
+    rows = np.flatnonzero((labels == chosen.id) & view.mask)
+    rows = selections.nearest_first(space.vectors, rows)
+    st.button("All groups", icon=":material/arrow_back:", on_click=_open, args=(None,))
+    st.header(views.plain(chosen.title), anchor=False)
+    st.caption(f"{len(rows):,} pictures, the most typical first, those on the border of the group last.")
+    if chosen.differs:
+        words = [f"**{views.plain(f'{c}: {v}')}** {_share(a)} here, {_share(b)} elsewhere" for c, v, a, b in chosen.differs]
+        st.markdown("What is more common here: " + " · ".join(words[:6]))
+    uids = [space.uids[row] for row in rows]
+    sel = selections.save(rt.catalog, dataset.id, uids, f"{len(rows):,} pictures of the group “{chosen.title}”")
+    with st.container(horizontal=True):
+        st.link_button("List (CSV)", f"/x/{dataset.id}/selection.csv?sel={sel}", icon=":material/download:")
+        st.link_button("Files (zip)", f"/x/{dataset.id}/selection.zip?sel={sel}", icon=":material/folder_zip:")
+        if st.button("Show on the map", icon=":material/bubble_chart:"):
+            state.go("map", sel=sel)
+    gallery(
+        views.row_cards(dataset, space, rows[:SHOWN]), dataset=dataset.id, space=space.key, key=f"group-{how}-{chosen.id}",
+        on_similar=state.similar,
+    )  # fmt: skip
+    if len(rows) > SHOWN:
+        st.caption(f"{SHOWN} of {len(rows):,} are shown; the downloads hold them all.")
+    st.stop()
+
+alone = int(((labels < 0) & view.mask).sum())
+note = f" {alone:,} pictures belong to none of them." if alone else ""
+st.caption(f"**{dataset.name}** falls into {len(cards)} groups of pictures that are alike.{note} Open one to see all of it.")
+if not cards:
+    if view.filtered:
+        state.empty("No group passes the filter", "Take something out of the filter in the sidebar.")
+    state.empty("No groups", "The pictures lie too evenly for this grouping; try the other one in the sidebar.")
+
+for start in range(0, len(cards), 2):
+    for column, card in zip(st.columns(2), cards[start : start + 2], strict=False):
+        with column.container(border=True):
+            left, right = st.columns([3, 1], vertical_alignment="center")
+            left.markdown(f"**{views.plain(card.title)}** · {counts[card.id]:,} pictures")
+            right.button("Open", key=f"open-{how}-{card.id}", on_click=_open, args=(str(card.id),), width="stretch")
+            typical = views.row_cards(dataset, space, card.typical)
+            border = [{**found, "badge": "border"} for found in views.row_cards(dataset, space, card.border)]
+            gallery(
+                typical + border[:2], dataset=dataset.id, space=space.key, key=f"card-{how}-{card.id}", size=84,
+                controls=False, on_similar=state.similar,
+            )  # fmt: skip
+            if card.differs:
+                column_name, value, inside, outside = card.differs[0]
+                text = views.plain(f"{column_name}: {value}")
+                st.caption(f"{text} — {_share(inside)} here, {_share(outside)} elsewhere")

@@ -1,0 +1,97 @@
+"""The whole collection as a map: like lies near like."""
+
+import numpy as np
+import streamlit as st
+
+from explorer.errors import NotFound
+from explorer.web import selections, state, views
+from explorer.web.colours import cluster_titles, colouring, options
+from explorer.web.components.gallery import gallery
+from explorer.web.components.map import map_view, points_in_polygon
+
+SHOWN = 240
+
+view = state.open_view("map")
+rt, dataset, space = view.rt, view.dataset, view.space
+
+with st.sidebar:
+    by = state.choose("by", "Colour by", options(rt, dataset, space))
+    names = st.toggle("Names of groups on the map", value=True)
+
+
+def _lassoed(event: dict) -> None:
+    rows = np.flatnonzero(points_in_polygon(space.xy, event["polygon"]) & view.mask)
+    if len(rows) == 0:
+        return state.put(sel=None)
+    rows = selections.nearest_first(space.vectors, rows)
+    words = f"{len(rows):,} pictures circled on the map"
+    state.put(sel=selections.save(rt.catalog, dataset.id, [space.uids[row] for row in rows], words))
+
+
+def _cleared() -> None:
+    state.put(sel=None)
+
+
+def _group_names() -> list[dict]:
+    labels = space.clusters["kmeans"].to_numpy()
+    titles = cluster_titles(dataset, space, "kmeans")
+    found = [(which, np.flatnonzero((labels == which) & view.mask)) for which in titles]
+    return [
+        {"x": float(np.median(space.xy[rows, 0])), "y": float(np.median(space.xy[rows, 1])), "text": titles[which]}
+        for which, rows in sorted(found, key=lambda pair: -len(pair[1]))
+        if len(rows)
+    ]
+
+
+chosen_uids, words = [], ""
+if state.get("sel"):
+    try:
+        chosen_uids, words = selections.load(rt.catalog, dataset.id, state.get("sel"))
+    except NotFound as error:
+        state.shown(error)
+        state.put(sel=None)
+
+shown = int(view.mask.sum())
+count = f"{shown:,} of {len(space.uids):,} pictures" if view.filtered else f"{shown:,} pictures"
+st.caption(
+    f"**{dataset.name}** · {count}. Pictures that are alike lie close together. Scroll to come nearer, point at a dot to "
+    "see it, and draw around some with the lasso."
+)
+if not shown:
+    st.info("No picture passes the filter. Take something out of it in the sidebar.", icon=":material/filter_alt_off:")
+
+map_view(
+    dataset=dataset.id,
+    space=space.key,
+    generation=space.generation,
+    n=len(space.uids),
+    colour=colouring(rt, dataset, space, by).for_map(),
+    selection=[space.rows[uid] for uid in chosen_uids if uid in space.rows],
+    labels=_group_names() if names else [],
+    filter=str(view.filter),
+    key=f"map-{dataset.id}-{space.key}",
+    on_lasso=_lassoed,
+    on_clear=_cleared,
+    on_similar=state.similar,
+)
+
+if chosen_uids:
+    items = selections.items_of(dataset, chosen_uids)
+    left, right = st.columns([3, 2], vertical_alignment="center")
+    left.subheader(words or f"{len(items):,} pictures", anchor=False)
+    with right.container(horizontal=True, horizontal_alignment="right"):
+        link = f"/x/{dataset.id}/selection"
+        st.link_button("List (CSV)", f"{link}.csv?sel={state.get('sel')}", icon=":material/download:")
+        st.link_button("Files (zip)", f"{link}.zip?sel={state.get('sel')}", icon=":material/folder_zip:")
+        st.button("Clear", on_click=_cleared, icon=":material/close:")
+    gallery(
+        views.cards(items.head(SHOWN)),
+        dataset=dataset.id,
+        space=space.key,
+        key="map-gallery",
+        on_similar=state.similar,
+    )
+    if len(items) > SHOWN:
+        st.caption(f"The {SHOWN} most typical of {len(items):,} are shown; the downloads hold them all.")
+else:
+    st.caption("Nothing circled yet: the pictures you draw around appear here.")

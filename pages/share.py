@@ -1,0 +1,55 @@
+"""Take something away: the link to what you see, pictures, answers, the map as a file."""
+
+import streamlit as st
+
+from explorer.errors import NotFound
+from explorer.web import selections, state
+from explorer.web.filters import Filter
+
+view = state.open_view("share")
+rt, dataset, space = view.rt, view.dataset, view.space
+
+st.subheader("This view as a link", anchor=False)
+st.write("The link opens the same collection, comparison, filter and selection. It works for whoever may open this app.")
+titles = {"map": "Map", "similar": "Similar", "groups": "Groups", "odd": "Odd ones out", "label": "Label"}
+page = st.segmented_control("Which page", list(titles), format_func=titles.get, default="map", required=True)
+base = (st.context.url or "").split("://", 1)
+root = f"{base[0]}://{base[1].split('/', 1)[0]}" if len(base) == 2 else ""
+st.code(root + state.link_to(str(page)), language=None, wrap_lines=True)
+
+st.subheader("Pictures", anchor=False)
+selected = state.get("sel")
+if selected:
+    try:
+        uids, words = selections.load(rt.catalog, dataset.id, selected)
+        st.write(f"Your selection: {words or f'{len(uids):,} pictures'}.")
+        query = f"sel={selected}"
+    except NotFound as error:
+        state.shown(error)
+        state.put(sel=None)
+        selected = ""
+if not selected:
+    query = state.link_query(f=state.get("f"))
+    which = "what the filter lets through" if Filter.parse(state.get("f")) else "the whole collection"
+    st.write(f"Nothing is circled on the map, so these hold {which}: {int(view.mask.sum()):,} pictures.")
+with st.container(horizontal=True):
+    st.link_button("List (CSV)", f"/x/{dataset.id}/selection.csv?{query}", icon=":material/download:")
+    st.link_button("Files (zip)", f"/x/{dataset.id}/selection.zip?{query}", icon=":material/folder_zip:")
+
+st.subheader("Answers", anchor=False)
+questions = rt.questions.list(dataset.id)
+if not questions:
+    st.write("No question has been asked about this collection yet; the Label page is the place to ask one.")
+for question in questions:
+    answered = len(rt.answers.current(question.id))
+    left, right = st.columns([3, 1], vertical_alignment="center")
+    left.text(f"{question.name} — {answered:,} answered")
+    right.link_button(
+        "Answers and guesses (CSV)", f"/x/{dataset.id}/answers.csv?question={question.id}&space={space.key}",
+        icon=":material/download:", width="stretch",
+    )  # fmt: skip
+
+st.subheader("The map as a file", anchor=False)
+st.write("One HTML file with the map and the captions, without the pictures. It opens anywhere and needs no server.")
+by = state.link_query(space=space.key, by=st.session_state.get("view", {}).get("by") or "none")
+st.link_button("Map (HTML)", f"/x/{dataset.id}/map.html?{by}", icon=":material/download:")
