@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from explorer.collection import demos
+from explorer import demos
 from explorer.errors import BadInput, Missing
 from explorer.workspace import Workspace
 

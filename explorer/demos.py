@@ -27,7 +27,7 @@ from explorer.durable import replacing
 from explorer.errors import BadInput, Missing, NotFound
 from explorer.workspace import Workspace
 
-CLIPART = Path(__file__).resolve().parents[2] / "data" / "clipart"
+CLIPART = Path(__file__).resolve().parents[1] / "data" / "clipart"
 FASHION_CLASSES = "T-shirt or top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot".split(
     ","
 )  # the order is that of the data set's labels 0-9
