@@ -1,0 +1,1 @@
+"""What is explored: sources, their items, pictures made safe, and the features computed once for each."""

@@ -1,0 +1,263 @@
+"""Where a dataset and extractors meet: every content is decoded and computed once, ever.
+
+Decoding runs ahead in threads, computing follows in others, and one thread puts both together in the order of the
+items. Every flush writes the thumbnails first and the features after them, so a content that has features always has
+a thumbnail, and a killed run loses at most what came after the last flush.
+"""
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from explorer.collection.dataset import Dataset
+from explorer.collection.features import PART_ROWS, FeatureWriter
+from explorer.collection.hashing import content_hash
+from explorer.collection.images import decode, thumbnail
+from explorer.collection.items import OK
+from explorer.collection.pictures import Picture
+from explorer.collection.progress import Meter, Progress, ProgressCallback
+from explorer.errors import Cancelled, Unreadable
+from explorer.extractors.base import Extractor
+
+__all__ = ["EmbedReport", "Progress", "embed"]
+
+FLUSH_SECONDS = 8.0
+DECODE_SIDE = 256
+"""Pictures are decoded to at least this, whatever the extractor: a feature must not depend on which other
+extractors ran along with it, and thumbnails need it."""
+_AHEAD = 48
+"""Contents that are being decoded or wait decoded; bounds the memory."""
+
+
+@dataclass(frozen=True)
+class EmbedReport:
+    embedded: int
+    """Contents for which at least one feature was computed; exact duplicates count once."""
+    skipped: int
+    """Contents that had everything already, or are known to be undecodable."""
+    problems: int
+    """Contents that turned out to be unusable in this run."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One content, the items that have it, and the extractors that have not seen it."""
+
+    hash: str
+    uids: list[str]
+    paths: list[str]
+    extractors: list[int] = field(default_factory=list)
+    wants_picture: bool = False
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """What the decoding threads made of a task."""
+
+    task: _Task
+    inputs: dict[int, np.ndarray] = field(default_factory=dict)
+    picture: Picture | None = None
+    unusable: str | None = None
+    out_of_reach: str | None = None
+
+
+def embed(
+    dataset: Dataset,
+    extractors: Sequence[Extractor],
+    progress: ProgressCallback | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> EmbedReport:
+    """Compute what is missing: thumbnails, sizes, and the rows of each extractor for every present item.
+
+    A content that cannot be decoded is written down by its hash and never tried again; a file that vanished or
+    changed since the scan makes its items problems until the next scan. Raises Cancelled (what was computed is kept)
+    and Busy.
+    """
+    started = time.monotonic()
+    with dataset.writing():
+        tasks, skipped = _plan(dataset, extractors)
+        run = _Run(dataset, extractors, tasks, progress)
+        if tasks:
+            with ExitStack() as stack:
+                run.writers = [stack.enter_context(dataset.features(each.spec).writer()) for each in extractors]
+                stopped = run.work(cancelled)
+        else:
+            stopped = False
+        dataset.absorb(run.lost)
+    if stopped:
+        raise Cancelled(f"Stopped after {run.done:,} of {len(tasks):,} pictures; what was computed is kept.")
+    return EmbedReport(run.embedded, skipped, run.problems, time.monotonic() - started)
+
+
+def _plan(dataset: Dataset, extractors: Sequence[Extractor]) -> tuple[list[_Task], int]:
+    """What is to be done, in the order of the items, and how many contents need nothing."""
+    items = dataset.items
+    items = items[items["status"] == OK]
+    by_hash: dict[str, _Task] = {}
+    for uid, path, name in zip(
+        items["uid"].tolist(), items["path"].tolist(), items["content_hash"].tolist(), strict=True
+    ):
+        task = by_hash.setdefault(name, _Task(name, [], []))
+        task.uids.append(uid)
+        task.paths.append(path)
+    undecodable = dataset.pictures.problems()
+    wanted = [name for name in by_hash if name not in undecodable]
+    pictures = dataset.pictures.known(wanted)
+    for number, extractor in enumerate(extractors):
+        for name in dataset.features(extractor.spec).missing(wanted):
+            by_hash[name].extractors.append(number)
+    tasks = [
+        _Task(task.hash, task.uids, task.paths, task.extractors, task.hash not in pictures)
+        for task in (by_hash[name] for name in wanted)
+        if task.extractors or task.hash not in pictures
+    ]
+    return tasks, len(by_hash) - len(tasks)
+
+
+class _Run:
+    """One run over the tasks: its queues and its counts."""
+
+    def __init__(
+        self, dataset: Dataset, extractors: Sequence[Extractor], tasks: list[_Task], progress: ProgressCallback | None
+    ) -> None:
+        self.dataset, self.extractors, self.tasks = dataset, extractors, tasks
+        self.writers: list[FeatureWriter] = []
+        self.lost: dict[str, str] = {}
+        """Items whose bytes could not be got, or of which an extractor could make nothing."""
+        self.done = self.embedded = self.problems = 0
+        self._pictures: list[Picture] = []
+        self._batches: list[list[_Ready]] = [[] for _ in extractors]
+        self._computing: list[deque[tuple[list[_Ready], Future[np.ndarray]]]] = [deque() for _ in extractors]
+        self._since_flush = 0
+        self._flushed_at = time.monotonic()
+        self._threads = max(1, os.cpu_count() or 1)
+        self._meter = Meter("Looking at the pictures", len(tasks), progress)
+        self._compute_pool: ThreadPoolExecutor
+
+    def work(self, cancelled: Callable[[], bool] | None) -> bool:
+        """Do the tasks. True if cancelled."""
+        stopped = False
+        with (
+            ThreadPoolExecutor(self._threads, "decode") as decoding,
+            ThreadPoolExecutor(self._threads, "compute") as self._compute_pool,
+        ):
+            results = _in_order(decoding, self._prepare, self.tasks)
+            try:
+                for ready in results:
+                    self._take(ready)
+                    # a picture counts as done once it is handed on, so what is still being computed is in this figure
+                    if self._since_flush >= PART_ROWS or time.monotonic() - self._flushed_at >= FLUSH_SECONDS:
+                        self._flush()
+                    if cancelled is not None and cancelled():
+                        stopped = True
+                        break
+            finally:
+                results.close()
+            self._flush()
+        return stopped
+
+    def _prepare(self, task: _Task) -> _Ready:
+        """In a decoding thread: bytes to the inputs of the extractors and a thumbnail."""
+        try:
+            data = self._read(task)
+        except Unreadable as error:
+            return _Ready(task, out_of_reach=str(error))
+        try:
+            sides = {number: max(DECODE_SIDE, self.extractors[number].min_side) for number in task.extractors}
+            decoded = {side: decode(data, side) for side in sorted({*sides.values()} or {DECODE_SIDE})}
+        except Unreadable as error:
+            return _Ready(task, unusable=str(error), picture=Picture(task.hash, problem=str(error)))
+        smallest = decoded[min(decoded)]
+        picture = None
+        if task.wants_picture:
+            picture = Picture(task.hash, smallest.width, smallest.height, thumbnail(smallest.rgb))
+        inputs = {number: self.extractors[number].prepare(decoded[side].rgb) for number, side in sides.items()}
+        return _Ready(task, inputs, picture)
+
+    def _read(self, task: _Task) -> bytes:
+        """The bytes that were there at the scan, from whichever duplicate still has them. Raises Unreadable."""
+        reason = Unreadable("it is not there")
+        for path in task.paths:
+            try:
+                data = self.dataset.source.read(path)
+            except Unreadable as error:
+                reason = error
+                continue
+            if content_hash(data) == task.hash:
+                return data
+            reason = Unreadable("it was changed since the last scan; the next scan takes the new version")
+        raise reason
+
+    def _take(self, ready: _Ready) -> None:
+        """Hand a decoded picture on to the extractors that want it."""
+        self.done += 1
+        self._since_flush += 1
+        self._meter.update(self.done)
+        if ready.picture is not None:
+            self._pictures.append(ready.picture)
+        if ready.unusable is not None or ready.out_of_reach is not None:
+            self.problems += 1
+            if ready.out_of_reach is not None:
+                self.lost.update(dict.fromkeys(ready.task.uids, ready.out_of_reach))
+            return
+        self.embedded += bool(ready.task.extractors)
+        for number in ready.task.extractors:
+            self._batches[number].append(ready)
+            if len(self._batches[number]) >= self.extractors[number].batch_size:
+                self._submit(number)
+
+    def _submit(self, number: int) -> None:
+        batch, self._batches[number] = self._batches[number], []
+        if not batch:
+            return
+        extractor = self.extractors[number]
+        inputs = np.stack([ready.inputs.pop(number) for ready in batch])
+        self._computing[number].append((batch, self._compute_pool.submit(extractor.compute, inputs)))
+        while len(self._computing[number]) > 2 * self._threads:
+            self._collect(number)
+
+    def _collect(self, number: int) -> None:
+        """Wait for the oldest batch of an extractor and hand its rows to the writer."""
+        batch, future = self._computing[number].popleft()
+        for ready, row in zip(batch, np.asarray(future.result(), np.float32), strict=True):
+            if np.isfinite(row).all():
+                self.writers[number].append(ready.task.hash, row)
+            else:
+                title = self.extractors[number].card.title
+                reason = f"{title} can make nothing of it (its numbers are not finite)"
+                self.lost.update(dict.fromkeys(ready.task.uids, reason))
+
+    def _flush(self) -> None:
+        """Everything handed on so far, on disk: thumbnails, then features."""
+        for number in range(len(self.extractors)):
+            self._submit(number)
+            while self._computing[number]:
+                self._collect(number)
+        self.dataset.pictures.add_many(self._pictures)
+        self._pictures = []
+        for writer in self.writers:
+            writer.flush()
+        self._since_flush, self._flushed_at = 0, time.monotonic()
+
+
+def _in_order(pool: ThreadPoolExecutor, prepare: Callable[[_Task], _Ready], tasks: list[_Task]) -> Iterator[_Ready]:
+    """`map` that runs at most _AHEAD tasks ahead of what was taken, and on closing drops what has not begun."""
+    waiting: deque[Future[_Ready]] = deque()
+    pending = iter(tasks)
+    try:
+        while True:
+            while len(waiting) < _AHEAD and (task := next(pending, None)) is not None:
+                waiting.append(pool.submit(prepare, task))
+            if not waiting:
+                return
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()

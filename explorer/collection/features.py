@@ -1,0 +1,305 @@
+"""What one extractor says of every content of a dataset, computed once, for ever.
+
+On disk, below `<dataset>/features/<key>/`:
+
+    manifest.json            the identity of the feature, the finished files and their checksums
+    00000.f16.npy            16,384 rows, memory-mapped, never changed once full
+    00000.rows.npz           the content hash and the scale of each row
+    00003-05120.f16.npy …    the last, unfinished segment, named by its number of rows
+    parts/000007.npz         at most 512 rows each: what a running or killed run has finished since
+
+Rows stand in the order in which they were computed, so a run that was killed and resumed ends in the same bytes as
+one that was not. Each row is divided by a power of two so that its largest value lies just below 2^15: half precision
+then holds it with its full 11 bits, whatever the extractor's range.
+"""
+
+import hashlib
+import os
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from explorer.durable import read_json, replacing, write_json
+from explorer.errors import BadInput, ExplorerError, NotFound
+from explorer.extractors.base import FeatureSpec
+
+SEGMENT_ROWS = 16_384
+PART_ROWS = 512
+_HASH = np.dtype("S32")
+_FORMAT = 1
+
+
+class FeatureStore:
+    """The rows of one feature, addressed by content hash; a view of what was finished when it was opened.
+
+    Open it again (or call `reload`) to see what was written since. Safe to read from several threads.
+    """
+
+    def __init__(self, folder: Path, spec: FeatureSpec | None = None) -> None:
+        """With a spec, a folder that does not exist yet is an empty store. Raises NotFound, or BadInput if the
+        folder holds another feature."""
+        self.folder = folder
+        self._lock = threading.Lock()
+        if not (folder / "manifest.json").exists() and spec is None:
+            raise NotFound(f"There is no feature in {folder}; run the extractor first.")
+        self._asked = spec
+        self.reload()
+
+    def reload(self) -> None:
+        """See what has been written by now."""
+        for attempt in range(20):
+            try:
+                self._load()
+                return
+            except FileNotFoundError:  # the writer tidied up between two of our looks
+                time.sleep(0.01 * (attempt + 1))
+        raise ExplorerError(
+            f"Files listed in {self.folder / 'manifest.json'} are missing; delete the folder to recompute."
+        )
+
+    def __len__(self) -> int:
+        return len(self._hashes)
+
+    @property
+    def dim(self) -> int:
+        return self.spec.dim
+
+    def hashes(self) -> np.ndarray:
+        """(n,) S32, content hashes in the order of the rows."""
+        return self._hashes
+
+    def missing(self, hashes: Iterable[str]) -> list[str]:
+        """Those that have no row, once each, in the given order."""
+        wanted = list(dict.fromkeys(hashes))
+        if not wanted:
+            return []
+        rows = self._rows(np.array(wanted, dtype=_HASH))
+        return [wanted[number] for number in np.flatnonzero(rows < 0)]
+
+    def get(self, hashes: Sequence[str] | np.ndarray) -> np.ndarray:
+        """(n, dim) float32 in the order asked. Raises NotFound naming the first hash that has no row."""
+        wanted = np.asarray(hashes, dtype=_HASH)
+        result = np.empty((len(wanted), self.dim), np.float32)
+        rows = self._rows(wanted)
+        if len(rows) and rows.min() < 0:
+            name = wanted[int(np.argmin(rows))].decode()
+            raise NotFound(f"{self.spec.extractor} has not seen content {name} yet; run it on the dataset first.")
+        block = np.searchsorted(self._starts, rows, side="right") - 1
+        for number in np.unique(block):
+            places = np.flatnonzero(block == number)
+            places = places[np.argsort(rows[places], kind="stable")]  # in the order of the disk
+            inside = rows[places] - self._starts[number]
+            result[places] = self._blocks[number][inside]
+        result *= self._scales[rows][:, None]
+        return result
+
+    def verify(self) -> list[str]:
+        """The finished files that are missing or whose bytes changed; reads everything."""
+        bad = []
+        for segment in self._manifest["segments"]:
+            for name, checksum in segment["checksums"].items():
+                path = self.folder / name
+                if not path.exists() or _checksum(path) != checksum:
+                    bad.append(name)
+        return bad
+
+    def writer(self) -> "FeatureWriter":
+        """Open for appending. Only one at a time: the caller holds the dataset's writing lock."""
+        self.reload()
+        return FeatureWriter(self)
+
+    def _rows(self, wanted: np.ndarray) -> np.ndarray:
+        """Row numbers, -1 where there is none."""
+        with self._lock:
+            if self._order is None:
+                self._order = np.argsort(self._hashes, kind="stable")
+                self._sorted = self._hashes[self._order]
+        if not len(self._hashes):
+            return np.full(len(wanted), -1, np.int64)
+        at = np.minimum(np.searchsorted(self._sorted, wanted), len(self._sorted) - 1)
+        return np.where(self._sorted[at] == wanted, self._order[at], -1)
+
+    def _load(self) -> None:
+        # parts before the manifest: the writer switches the manifest before it removes parts, so that what has left
+        # the one is found in the other; what is in both counts once
+        parts = [(path, _read_part(path)) for path in sorted((self.folder / "parts").glob("*.npz"))]
+        path = self.folder / "manifest.json"
+        if path.exists():
+            self._manifest = read_json(path)
+        else:
+            assert self._asked is not None
+            self._manifest = {"format": _FORMAT, "spec": asdict(self._asked), "segments": []}
+        if self._manifest["format"] != _FORMAT:
+            raise BadInput(f"{path} was written by a newer version of this program; update it.")
+        self.spec = FeatureSpec(**self._manifest["spec"])
+        if self._asked is not None and self._asked != self.spec:
+            raise BadInput(f"{self.folder} holds {self.spec}, not {self._asked}.")
+        blocks: list[np.ndarray] = []
+        hashes: list[np.ndarray] = []
+        scales: list[np.ndarray] = []
+        for segment in self._manifest["segments"]:
+            blocks.append(np.load(self.folder / f"{segment['name']}.f16.npy", mmap_mode="r", allow_pickle=False))
+            with np.load(self.folder / f"{segment['name']}.rows.npz", allow_pickle=False) as rows:
+                hashes.append(rows["hash"])
+                scales.append(rows["scale"])
+            if not len(blocks[-1]) == len(hashes[-1]) == len(scales[-1]) == segment["rows"]:
+                raise ExplorerError(f"{self.folder / segment['name']} is damaged; delete {self.folder} to recompute.")
+        seen = {name for some in hashes for name in some.tolist()} if parts else set()
+        for _, (part_hashes, part_scales, part_rows) in parts:
+            new = [number for number, name in enumerate(part_hashes.tolist()) if name not in seen]
+            seen.update(part_hashes.tolist())
+            hashes.append(part_hashes[new])
+            scales.append(part_scales[new])
+            blocks.append(part_rows[new])
+        self._blocks = blocks
+        self._starts = np.cumsum([0, *[len(block) for block in blocks]])[:-1]
+        self._hashes = np.concatenate(hashes) if hashes else np.empty(0, _HASH)
+        self._scales = np.concatenate(scales) if scales else np.empty(0, np.float32)
+        self._order: np.ndarray | None = None
+        self._sorted = self._hashes
+        self._part_paths = [path for path, _ in parts]
+
+
+class FeatureWriter:
+    """Appends rows; what was flushed survives a kill. Leaving the `with` block flushes and, unless an error
+    passes through, gathers the parts into segments."""
+
+    def __init__(self, store: FeatureStore) -> None:
+        self._store = store
+        self._known = set(store.hashes().tolist())
+        self._pending: list[tuple[bytes, np.ndarray]] = []
+        self._next_part = 1 + max((int(path.stem) for path in store._part_paths), default=0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.flush()
+        if kind is None:
+            self.compact()
+
+    @property
+    def pending(self) -> int:
+        """Rows that a kill would lose."""
+        return len(self._pending)
+
+    def append(self, content_hash: str, row: np.ndarray) -> None:
+        """Take one (dim,) row. Raises BadInput for a wrong shape, NaN, infinity, or a content that has a row."""
+        values = np.asarray(row, np.float32)
+        spec = self._store.spec
+        if values.shape != (spec.dim,):
+            raise BadInput(f"{spec.extractor} gave a row of shape {values.shape} instead of ({spec.dim},).")
+        if not np.isfinite(values).all():
+            raise BadInput(f"{spec.extractor} gave numbers that are not finite for content {content_hash}.")
+        name = content_hash.encode()
+        if len(name) != 32:
+            raise BadInput(f"'{content_hash}' is no content hash: it needs 32 characters.")
+        if name in self._known:
+            raise BadInput(f"{spec.extractor} has already seen content {content_hash}.")
+        self._known.add(name)
+        self._pending.append((name, values))
+
+    def flush(self) -> None:
+        """Put what was appended on disk."""
+        while self._pending:
+            some, self._pending = self._pending[:PART_ROWS], self._pending[PART_ROWS:]
+            scales, rows = _packed(np.stack([values for _, values in some]))
+            if self._next_part == 1 and not (self._store.folder / "manifest.json").exists():
+                write_json(self._store.folder / "manifest.json", self._store._manifest)
+            names = np.array([name for name, _ in some], _HASH)
+            with (
+                replacing(self._store.folder / "parts" / f"{self._next_part:06d}.npz") as beside,
+                open(beside, "wb") as file,
+            ):
+                np.savez(file, allow_pickle=False, hash=names, scale=scales, rows=rows)
+            self._next_part += 1
+
+    def compact(self) -> None:
+        """Gather parts into segments of 16,384 rows and one unfinished; the manifest is switched in between writing
+        and removing, so that a kill loses nothing and readers find every row."""
+        store = self._store
+        store.reload()
+        if not store._part_paths:
+            return
+        full = [segment for segment in store._manifest["segments"] if segment["rows"] == SEGMENT_ROWS]
+        segments = list(full)
+        start = len(full) * SEGMENT_ROWS
+        while start < len(store):
+            stop = min(start + SEGMENT_ROWS, len(store))
+            segments.append(self._write_segment(len(segments), start, stop))
+            start = stop
+        write_json(store.folder / "manifest.json", {**store._manifest, "segments": segments})
+        finished = store._part_paths
+        store.reload()
+        for path in finished:
+            _remove(path)
+        keep = {name for segment in segments for name in segment["checksums"]}
+        for path in store.folder.glob("*.np[yz]"):
+            if path.name not in keep:
+                _remove(path)
+        if (store.folder / "parts").exists() and not any((store.folder / "parts").iterdir()):
+            (store.folder / "parts").rmdir()
+        store.reload()
+        self._next_part = 1
+
+    def _write_segment(self, number: int, start: int, stop: int) -> dict[str, Any]:
+        store, rows = self._store, stop - start
+        name = f"{number:05d}" if rows == SEGMENT_ROWS else f"{number:05d}-{rows:05d}"
+        values = np.empty((rows, store.dim), np.float16)
+        for block, first in zip(store._blocks, store._starts, strict=True):
+            low, high = max(start, int(first)), min(stop, int(first) + len(block))
+            if low < high:
+                values[low - start : high - start] = block[low - first : high - first]
+        files: dict[str, Callable[[Any], None]] = {
+            f"{name}.f16.npy": lambda file: np.save(file, values, allow_pickle=False),
+            f"{name}.rows.npz": lambda file: np.savez(
+                file, allow_pickle=False, hash=store._hashes[start:stop], scale=store._scales[start:stop]
+            ),
+        }
+        checksums = {}
+        for file_name, write in files.items():
+            with replacing(store.folder / file_name) as beside:
+                with open(beside, "wb") as file:
+                    write(file)
+                checksums[file_name] = _checksum(beside)
+        return {"name": name, "rows": rows, "checksums": checksums}
+
+
+def _packed(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n, d) float32 to scales (n,) float32, powers of two, and rows (n, d) float16 with values = rows * scale."""
+    largest = np.abs(values).max(axis=1) if values.shape[1] else np.zeros(len(values), np.float32)
+    exponent = np.frexp(largest)[1] - 15  # rows end up below 2^15, and what is 2^29 times smaller is still exact
+    exponent = np.where(largest > 0, np.clip(exponent, -126, 127), 0)
+    rows = np.ldexp(values, -exponent[:, None]).astype(np.float16)
+    return np.ldexp(np.float32(1), exponent).astype(np.float32), rows
+
+
+def _read_part(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as part:
+            return part["hash"], part["scale"], part["rows"]
+    except (ValueError, zipfile.BadZipFile, KeyError) as error:
+        raise ExplorerError(f"{path} is damaged ({error}); delete it: its pictures are computed again.") from None
+
+
+def _checksum(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except PermissionError:
+        if os.name != "nt":
+            raise
+        # a reader has it mapped: the next run removes it

@@ -1,0 +1,80 @@
+"""The table of items: its columns, their types, and its files."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from explorer.durable import write_parquet
+
+OK, PROBLEM, GONE = "ok", "problem", "gone"
+META = "meta:"
+_STORED_GENERATIONS = 3
+_TYPES = {
+    "uid": "str",
+    "path": "str",
+    "content_hash": "str",
+    "size": "int64",
+    "mtime_ns": "int64",
+    "width": "int32",
+    "height": "int32",
+    "status": "str",
+    "problem": "str",
+    "caption": "str",
+}
+
+
+def build(rows: Iterable[dict[str, Any]], meta: list[dict[str, Any]]) -> pd.DataFrame:
+    """The table from one dict a row and, beside it, the user's columns of that row (str, int, float or None)."""
+    listed = list(rows)
+    table = pd.DataFrame({name: pd.Series([row[name] for row in listed], dtype=kind) for name, kind in _TYPES.items()})  # type: ignore[call-overload]
+    names = dict.fromkeys(name for row in meta for name in row)
+    columns = {META + name: _column([row.get(name) for row in meta]) for name in names}
+    return pd.concat([table, pd.DataFrame(columns, index=table.index)], axis=1)
+
+
+def meta_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The user's columns of each row as plain values, None where missing: the inverse of `build`."""
+    names = [name for name in table.columns if name.startswith(META)]
+    if not names:
+        return [{} for _ in range(len(table))]
+    columns = [plain(table[name]) for name in names]
+    short = [name.removeprefix(META) for name in names]
+    return [dict(zip(short, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+def plain(column: pd.Series) -> list[Any]:
+    """A column as str, int, float or None."""
+    missing = column.isna().tolist()
+    return [None if gone else value for value, gone in zip(column.tolist(), missing, strict=True)]
+
+
+def write(folder: Path, generation: int, table: pd.DataFrame) -> None:
+    write_parquet(folder / f"{generation:06d}.parquet", table)
+
+
+def read(folder: Path, generation: int) -> pd.DataFrame:
+    """One generation; the empty table for generation 0."""
+    if generation == 0:
+        return build([], [])
+    table = pd.read_parquet(folder / f"{generation:06d}.parquet")
+    kinds = {name: kind for name, kind in _TYPES.items() if str(table[name].dtype) != kind}
+    return table.astype(kinds) if kinds else table
+
+
+def forget_old(folder: Path, generation: int) -> None:
+    """Remove generations that nobody reads any more; each reader holds its own in memory."""
+    for path in folder.glob("*.parquet"):
+        if int(path.stem) <= generation - _STORED_GENERATIONS or int(path.stem) > generation:
+            path.unlink(missing_ok=True)
+
+
+def _column(values: list[Any]) -> pd.Series:
+    filled = [value for value in values if value is not None]
+    if filled and len(filled) == len(values) and all(isinstance(value, int) for value in filled):
+        if all(-(2**63) <= value < 2**63 for value in filled):
+            return pd.Series(values, dtype="int64")
+    if filled and all(isinstance(value, int | float) for value in filled):
+        return pd.Series(values, dtype="float64")
+    return pd.Series([None if value is None else str(value) for value in values], dtype="str")

@@ -1,0 +1,133 @@
+"""What decoding found out about each content: its size, its thumbnail, or why it cannot be shown.
+
+One SQLite file for all thumbnails of a dataset (a million of them are not a million files), addressed by content
+hash, so that it stays right whatever happens to file names. One process writes, any number read.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from explorer.errors import ExplorerError
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS pictures (
+    hash TEXT PRIMARY KEY, width INTEGER NOT NULL, height INTEGER NOT NULL, thumb BLOB, problem TEXT
+);
+CREATE INDEX IF NOT EXISTS pictures_sizes ON pictures (hash, width, height);
+CREATE INDEX IF NOT EXISTS pictures_problems ON pictures (hash, problem) WHERE problem IS NOT NULL;
+"""
+# the indexes answer the questions that go over everything without touching the pages full of thumbnails
+_MANY = 5_000
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What decoding one content gave: a size and a thumbnail, or a problem."""
+
+    hash: str
+    width: int = 0
+    height: int = 0
+    thumb: bytes | None = None
+    problem: str | None = None
+
+
+class PictureStore:
+    """The thumbnails, sizes and problems of one dataset. Safe to use from several threads and after a fork."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._local = threading.local()
+
+    def thumb(self, content_hash: str) -> bytes | None:
+        """The JPEG, longest side 256; None if there is none."""
+        row = self._one("SELECT thumb FROM pictures WHERE hash = ?", content_hash)
+        return row[0] if row else None
+
+    def get(self, content_hash: str) -> Picture | None:
+        row = self._one("SELECT hash, width, height, thumb, problem FROM pictures WHERE hash = ?", content_hash)
+        return Picture(*row) if row else None
+
+    def known(self, hashes: Iterable[str]) -> set[str]:
+        """Those that were decoded before, with success or not."""
+        return set(self.sizes(hashes))
+
+    def sizes(self, hashes: Iterable[str]) -> dict[str, tuple[int, int]]:
+        """(width, height) of the originals, upright, in pixels; (0, 0) where decoding failed; only the known."""
+        wanted = list(dict.fromkeys(hashes))
+        if not wanted or not self.path.exists():
+            return {}
+        if len(wanted) > _MANY:
+            every = {row[0]: row[1:] for row in self._all("SELECT hash, width, height FROM pictures")}
+            return {name: every[name] for name in wanted if name in every}
+        found: dict[str, tuple[int, int]] = {}
+        for start in range(0, len(wanted), 500):
+            some = wanted[start : start + 500]
+            marks = ",".join("?" * len(some))
+            rows = self._all(f"SELECT hash, width, height FROM pictures WHERE hash IN ({marks})", some)
+            found.update((row[0], (row[1], row[2])) for row in rows)
+        return found
+
+    def problems(self) -> dict[str, str]:
+        """Content hash to the reason why it cannot be decoded."""
+        if not self.path.exists():
+            return {}
+        return dict(self._all("SELECT hash, problem FROM pictures WHERE problem IS NOT NULL"))
+
+    def count(self) -> int:
+        return int(self._all("SELECT count(*) FROM pictures")[0][0]) if self.path.exists() else 0
+
+    def add_many(self, pictures: Iterable[Picture]) -> None:
+        """Write all of them in one transaction, on disk before this returns. What is known already is replaced."""
+        rows = [(each.hash, each.width, each.height, each.thumb, each.problem) for each in pictures]
+        if not rows:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._translated():
+            connection = self._connection()
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.executemany("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?, ?)", rows)
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        connection = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
+            self._local.connection = None
+
+    def _one(self, query: str, *arguments: str) -> tuple | None:
+        if not self.path.exists():
+            return None
+        rows = self._all(query, arguments)
+        return rows[0] if rows else None
+
+    def _all(self, query: str, arguments: Iterable[str] = ()) -> list[tuple]:
+        with self._translated():
+            return self._connection().execute(query, tuple(arguments)).fetchall()
+
+    def _connection(self) -> sqlite3.Connection:
+        """This thread's own connection; a connection must not cross a fork."""
+        if getattr(self._local, "pid", None) != os.getpid():
+            self._local.pid, self._local.connection = os.getpid(), None
+        if self._local.connection is None:
+            connection = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")  # features that follow rely on these rows being on disk
+            connection.executescript(_SCHEMA)
+            self._local.connection = connection
+        return self._local.connection
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            raise ExplorerError(
+                f"The thumbnails in {self.path} cannot be used: {error}. If the file is damaged, delete it: the next "
+                "run makes the thumbnails again."
+            ) from error
