@@ -1,0 +1,63 @@
+"""`python -m benchmarks`: what it prints and writes, on a benchmark made here."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks.machine import commit, machine
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """A benchmark called tiny_example, and results in a folder of this test's own."""
+    import types
+
+    module = types.ModuleType("benchmarks.tiny_example")
+    module.TARGETS = {"fast_per_s": ">= 60", "slow_s": "<= 4", "left": "= 0", "never": "<= 1"}
+    module.run = lambda: {"figures": {"fast_per_s": 90, "slow_s": 5, "left": 0, "free": 7}, "detail": {"why": "so"}}
+    monkeypatch.setitem(sys.modules, "benchmarks.tiny_example", module)
+    monkeypatch.setattr(command, "benchmarks", lambda: {"tiny_example": "an example"})
+    monkeypatch.setattr(command, "RESULTS", tmp_path / "results")
+    return tmp_path / "results"
+
+
+def test_json_is_the_last_line_and_whole(tiny, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "tiny_example", "--json"])
+    assert command.main() == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert set(found) == {"name", "machine", "commit", "figures", "detail"}
+    assert found["figures"] == {"fast_per_s": 90, "slow_s": 5, "left": 0, "free": 7}
+    assert found["detail"]["why"] == "so"
+    assert not tiny.exists()
+
+
+def test_the_table_says_what_was_kept_and_a_plot_is_written(tiny, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "tiny_example"])
+    assert command.main() == 1  # slow_s misses its target
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line}
+    assert lines["fast_per_s"].endswith("kept")
+    assert lines["slow_s"].endswith("MISSED")
+    assert lines["left"].endswith("kept")
+    assert "not measured" in lines["never"]
+    assert "fast_per_s" in (tiny / "tiny_example.html").read_text()
+    assert (tiny / "plotly.min.js").exists()  # beside it: nothing is fetched when it is opened
+
+
+def test_the_machine_and_the_commit_are_named():
+    found = machine()
+    assert found["cores"] >= 1
+    assert found["memory_gb"] > 0
+    assert found["libraries"]["numpy"]
+    assert commit()
+
+
+def test_an_unknown_benchmark_names_those_there_are():
+    done = subprocess.run([sys.executable, "-m", "benchmarks", "nope"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "There is no benchmark 'nope'" in done.stderr
