@@ -59,6 +59,7 @@ class Dataset:
         self.id: str = manifest["id"]
         self.pictures = PictureStore(root / "thumbs" / "pictures.db")
         self._source: Source | None = None
+        self._row_of: dict[str, int] | None = None
         self._load(manifest)
 
     @classmethod
@@ -230,7 +231,9 @@ class Dataset:
         self._manifest = manifest
         self.name: str = manifest["name"]
         self.generation: int = manifest["generation"]
-        self._row_of: dict[str, int] | None = None
+        self._row_of = None
+        if self._source is not None and self._source.spec != manifest["source"]:
+            self._source = None
 
     def _store(self, table: pd.DataFrame, **changes: Any) -> None:
         """Make a table the current generation, unless it is the current one already."""

@@ -8,7 +8,7 @@ a thumbnail, and a killed run loses at most what came after the last flush.
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -101,9 +101,8 @@ def _plan(dataset: Dataset, extractors: Sequence[Extractor]) -> tuple[list[_Task
     items = dataset.items
     items = items[items["status"] == OK]
     by_hash: dict[str, _Task] = {}
-    for uid, path, name in zip(
-        items["uid"].tolist(), items["path"].tolist(), items["content_hash"].tolist(), strict=True
-    ):
+    columns = (items[name].tolist() for name in ("uid", "path", "content_hash"))
+    for uid, path, name in zip(*columns, strict=True):
         task = by_hash.setdefault(name, _Task(name, [], []))
         task.uids.append(uid)
         task.paths.append(path)
@@ -137,6 +136,7 @@ class _Run:
         self._computing: list[deque[tuple[list[_Ready], Future[np.ndarray]]]] = [deque() for _ in extractors]
         self._since_flush = 0
         self._flushed_at = time.monotonic()
+        dataset.source  # noqa: B018  (opened here, before several threads ask for it)
         self._threads = max(1, os.cpu_count() or 1)
         self._meter = Meter("Looking at the pictures", len(tasks), progress)
         self._compute_pool: ThreadPoolExecutor
@@ -152,8 +152,8 @@ class _Run:
             try:
                 for ready in results:
                     self._take(ready)
-                    # a picture counts as done once it is handed on, so what is still being computed is in this figure
-                    if self._since_flush >= PART_ROWS or time.monotonic() - self._flushed_at >= FLUSH_SECONDS:
+                    # a picture counts from when it is handed on to be computed; those decoded ahead are allowed for
+                    if self._since_flush >= PART_ROWS - _AHEAD or time.monotonic() - self._flushed_at >= FLUSH_SECONDS:
                         self._flush()
                     if cancelled is not None and cancelled():
                         stopped = True
@@ -247,7 +247,7 @@ class _Run:
         self._since_flush, self._flushed_at = 0, time.monotonic()
 
 
-def _in_order(pool: ThreadPoolExecutor, prepare: Callable[[_Task], _Ready], tasks: list[_Task]) -> Iterator[_Ready]:
+def _in_order(pool: ThreadPoolExecutor, prepare: Callable[[_Task], _Ready], tasks: list[_Task]) -> Generator[_Ready]:
     """`map` that runs at most _AHEAD tasks ahead of what was taken, and on closing drops what has not begun."""
     waiting: deque[Future[_Ready]] = deque()
     pending = iter(tasks)

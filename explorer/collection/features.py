@@ -21,7 +21,6 @@ import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -47,6 +46,7 @@ class FeatureStore:
         folder holds another feature."""
         self.folder = folder
         self._lock = threading.Lock()
+        self._order: np.ndarray | None = None
         if not (folder / "manifest.json").exists() and spec is None:
             raise NotFound(f"There is no feature in {folder}; run the extractor first.")
         self._asked = spec
@@ -61,7 +61,7 @@ class FeatureStore:
             except FileNotFoundError:  # the writer tidied up between two of our looks
                 time.sleep(0.01 * (attempt + 1))
         raise ExplorerError(
-            f"Files listed in {self.folder / 'manifest.json'} are missing; delete the folder to recompute."
+            f"Files of the feature in {self.folder} are missing; delete that folder to compute it anew."
         )
 
     def __len__(self) -> int:
@@ -118,13 +118,14 @@ class FeatureStore:
     def _rows(self, wanted: np.ndarray) -> np.ndarray:
         """Row numbers, -1 where there is none."""
         with self._lock:
-            if self._order is None:
-                self._order = np.argsort(self._hashes, kind="stable")
-                self._sorted = self._hashes[self._order]
+            order = self._order
+            if order is None:
+                order = self._order = np.argsort(self._hashes, kind="stable")
+                self._sorted = self._hashes[order]
         if not len(self._hashes):
             return np.full(len(wanted), -1, np.int64)
         at = np.minimum(np.searchsorted(self._sorted, wanted), len(self._sorted) - 1)
-        return np.where(self._sorted[at] == wanted, self._order[at], -1)
+        return np.where(self._sorted[at] == wanted, order[at], -1)
 
     def _load(self) -> None:
         # parts before the manifest: the writer switches the manifest before it removes parts, so that what has left
@@ -162,14 +163,14 @@ class FeatureStore:
         self._starts = np.cumsum([0, *[len(block) for block in blocks]])[:-1]
         self._hashes = np.concatenate(hashes) if hashes else np.empty(0, _HASH)
         self._scales = np.concatenate(scales) if scales else np.empty(0, np.float32)
-        self._order: np.ndarray | None = None
+        self._order = None
         self._sorted = self._hashes
         self._part_paths = [path for path, _ in parts]
 
 
 class FeatureWriter:
-    """Appends rows; what was flushed survives a kill. Leaving the `with` block flushes and, unless an error
-    passes through, gathers the parts into segments."""
+    """Appends rows; what was flushed survives a kill. Leaving the `with` block without an error flushes
+    and gathers the parts into segments."""
 
     def __init__(self, store: FeatureStore) -> None:
         self._store = store
@@ -180,11 +181,9 @@ class FeatureWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.flush()
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
         if kind is None:
+            self.flush()
             self.compact()
 
     @property

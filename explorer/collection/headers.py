@@ -93,7 +93,8 @@ def _what_else(data: bytes) -> str:
 
 
 def _jpeg(data: bytes) -> Header:
-    at, orientation, icc = 2, 1, {}
+    at, orientation = 2, 1
+    icc: dict[int, bytes] = {}
     while True:
         while data[at] == 0xFF and data[at + 1] == 0xFF:  # fill bytes
             at += 1

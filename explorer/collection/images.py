@@ -96,7 +96,7 @@ def _jpeg(data: bytes, header: Header, min_side: int) -> np.ndarray:
 def _with_pillow(data: bytes, header: Header, min_side: int, max_pixels: int) -> Decoded:
     _quiet_pillow()
     try:
-        image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        image: Image.Image = Image.open(io.BytesIO(data), formats=_FORMATS)
     except UnidentifiedImageError:
         if header.format != "TIFF" or not header.width:
             raise

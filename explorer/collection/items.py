@@ -28,7 +28,7 @@ _TYPES = {
 def build(rows: Iterable[dict[str, Any]], meta: list[dict[str, Any]]) -> pd.DataFrame:
     """The table from one dict a row and, beside it, the user's columns of that row (str, int, float or None)."""
     listed = list(rows)
-    table = pd.DataFrame({name: pd.Series([row[name] for row in listed], dtype=kind) for name, kind in _TYPES.items()})  # type: ignore[call-overload]
+    table = pd.DataFrame({name: pd.Series([row[name] for row in listed], dtype=kind) for name, kind in _TYPES.items()})
     names = dict.fromkeys(name for row in meta for name in row)
     columns = {META + name: _column([row.get(name) for row in meta]) for name in names}
     return pd.concat([table, pd.DataFrame(columns, index=table.index)], axis=1)
@@ -72,9 +72,9 @@ def forget_old(folder: Path, generation: int) -> None:
 
 def _column(values: list[Any]) -> pd.Series:
     filled = [value for value in values if value is not None]
-    if filled and len(filled) == len(values) and all(isinstance(value, int) for value in filled):
-        if all(-(2**63) <= value < 2**63 for value in filled):
-            return pd.Series(values, dtype="int64")
+    whole = all(isinstance(value, int) and -(2**63) <= value < 2**63 for value in filled)
+    if filled and whole and len(filled) == len(values):
+        return pd.Series(values, dtype="int64")
     if filled and all(isinstance(value, int | float) for value in filled):
         return pd.Series(values, dtype="float64")
     return pd.Series([None if value is None else str(value) for value in values], dtype="str")
