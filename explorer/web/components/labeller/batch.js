@@ -1,0 +1,213 @@
+// The pictures to answer next: a grid, and the one in focus shown large.
+
+const BATCH = 24;
+
+class Batch {
+  /** `panel` is the Labeller: its data, book and what to do with an answer. */
+  constructor(panel) {
+    this.panel = panel;
+    this.items = [];
+    this.cards = [];
+    this.at = 0;
+    this.selected = new Set();
+    this.build();
+  }
+
+  build() {
+    this.choice = el("select", { class: "lr-select", on: { change: () => this.changePolicy(this.choice.value) } });
+    this.choice.setAttribute("aria-label", "Which pictures to answer next");
+    this.why = el("p", { class: "ex-quiet lr-why" });
+    this.more = el("button", { type: "button", class: "ex-button", on: { click: () => this.load() } }, "Next pictures ", el("kbd", { class: "ex-key", textContent: "N" }));
+    this.grid = el("div", { class: "lr-grid", role: "listbox", tabIndex: 0, on: { click: (event) => this.onClick(event) } });
+    this.grid.setAttribute("aria-multiselectable", "true");
+    this.grid.setAttribute("aria-label", "Pictures to answer");
+    this.message = el("div", { class: "ex-message", hidden: true });
+    this.image = el("img", { alt: "", draggable: false });
+    this.frame = el("button", { type: "button", class: "lr-large", title: "See it over the whole page (Z)", tabIndex: -1, on: { click: () => this.zoom() } }, this.image);
+    this.caption = el("div", { class: "lr-caption" });
+    this.guess = el("div", { class: "lr-guess ex-quiet" });
+    this.large = el("div", { class: "lr-focus" }, this.frame, this.caption, this.guess);
+    const head = el("div", { class: "lr-head" }, el("label", { class: "lr-next" }, el("span", { class: "ex-quiet", textContent: "Next" }), this.choice), this.more);
+    this.side = el("div", { class: "lr-batch" }, head, this.why, this.grid, this.message);
+    this.node = el("div", { class: "lr-work" }, this.large, this.side);
+  }
+
+  setPolicies(policies, policy) {
+    this.policies = policies;
+    this.choice.replaceChildren(...policies.map((each) => el("option", { value: each.id, textContent: each.title })));
+    this.policy = policies.some((each) => each.id === policy) ? policy : policies[0]?.id ?? policy;
+    this.choice.value = this.policy;
+    this.showWhy();
+  }
+
+  changePolicy(policy) {
+    this.policy = policy;
+    this.showWhy();
+    this.load();
+    this.grid.focus({ preventScroll: true });
+  }
+
+  showWhy(text) {
+    this.why.textContent = text || this.policies.find((each) => each.id === this.policy)?.why || "";
+  }
+
+  /** Fresh pictures, once the answers under way have arrived: they decide which are worth asking about. */
+  async load() {
+    const asked = (this.asked = {});
+    const { data, queue } = this.panel;
+    if (!this.items.length) this.tell("Choosing pictures…", { busy: true });
+    await queue.settled(2000);
+    try {
+      const query = { question: data.question.id, space: data.space, policy: this.policy, n: BATCH, f: data.filter || undefined };
+      const batch = await getJson(address(data.dataset, "batch.json", query));
+      if (this.asked !== asked) return;
+      this.showWhy(batch.why);
+      this.show(batch.items);
+      if (!batch.items.length) this.tell("Every picture here has an answer. Choose other pictures above, or look at the sorted ones below.");
+    } catch (error) {
+      if (this.asked === asked) this.tell(error.message, { bad: true, again: () => this.load() });
+    }
+  }
+
+  show(items) {
+    const focused = this.grid.contains(deepFocus());
+    this.items = items;
+    this.selected.clear();
+    this.tell("");
+    this.cards = items.map((item, place) => this.card(item, place));
+    this.grid.replaceChildren(...this.cards);
+    this.grid.hidden = this.large.hidden = items.length === 0;
+    this.focus(Math.max(0, items.findIndex((item) => !this.panel.book.of(item))));
+    this.paint();
+    if (focused) this.grid.focus({ preventScroll: true });
+  }
+
+  card(item, place) {
+    const image = thumbImage(this.panel.data.dataset, item.hash, item.caption);
+    const mark = el("span", { class: "lr-mark" });
+    return el("div", { class: "lr-card", role: "option", id: `lr-option-${place}`, title: item.caption, data: { place: String(place), uid: item.uid } }, image, mark);
+  }
+
+  tell(text, { bad = false, busy = false, again } = {}) {
+    this.message.hidden = !text;
+    this.message.className = `ex-message ${bad ? "ex-bad" : ""}`;
+    this.message.replaceChildren(...(busy ? [el("div", { class: "ex-spinner" })] : []), el("div", { textContent: text }));
+    if (again) this.message.append(el("button", { type: "button", class: "ex-button", textContent: "Try again", on: { click: again } }));
+  }
+
+  paint() {
+    this.cards.forEach((card, place) => {
+      const answer = this.panel.book.of(this.items[place]);
+      const look = this.panel.lookOf(answer);
+      card.classList.toggle("lr-answered", Boolean(answer));
+      card.style.setProperty("--class", look.colour);
+      card.lastChild.textContent = look.words;
+      card.classList.toggle("lr-chosen", this.selected.has(place));
+      card.setAttribute("aria-selected", String(this.selected.has(place)));
+    });
+  }
+
+  focus(place) {
+    this.cards[this.at]?.classList.remove("lr-at");
+    this.at = clamp(place, 0, Math.max(0, this.items.length - 1));
+    const card = this.cards[this.at];
+    const item = this.items[this.at];
+    if (!card) return;
+    card.classList.add("lr-at");
+    this.grid.setAttribute("aria-activedescendant", card.id);
+    const { top, bottom } = card.getBoundingClientRect();
+    if (top < 0 || bottom > window.innerHeight) card.scrollIntoView({ block: "nearest" });
+    this.showLarge(item);
+  }
+
+  showLarge(item) {
+    const { data } = this.panel;
+    if (this.shown === item.uid) return;
+    this.shown = item.uid;
+    this.caption.textContent = item.caption || item.uid;
+    this.image.alt = item.caption || "picture";
+    if (item.hash) this.image.src = thumbAddress(data.dataset, item.hash);
+    const guess = data.showGuess ? this.panel.guessOf(item) : undefined;
+    this.guess.textContent = guess ? `Guess: ${guess.words}` : "";
+    clearTimeout(this.sharpening);
+    this.sharpening = setTimeout(() => this.sharpen(item), 160); // who answers quickly needs the small one only
+  }
+
+  sharpen(item) {
+    const large = new Image();
+    large.src = address(this.panel.data.dataset, "full.jpg", { uid: item.uid });
+    large.onload = () => {
+      if (this.shown === item.uid) this.image.src = large.src;
+    };
+  }
+
+  onClick(event) {
+    const place = Number(event.target.closest?.(".lr-card")?.dataset.place ?? -1);
+    if (place < 0) return;
+    if (event.shiftKey) this.extend(place);
+    else if (event.ctrlKey || event.metaKey) this.toggle(place);
+    this.focus(place);
+    this.paint();
+  }
+
+  toggle(place = this.at) {
+    if (!this.selected.delete(place)) this.selected.add(place);
+    this.paint();
+  }
+
+  extend(place) {
+    for (let each = Math.min(this.at, place); each <= Math.max(this.at, place); each++) this.selected.add(each);
+    this.paint();
+  }
+
+  arrow(event) {
+    const next = gridStep(this.grid, this.items.length, this.at, event.key);
+    if (next < 0) return false;
+    if (event.shiftKey) this.extend(next);
+    this.focus(next);
+    return true;
+  }
+
+  /** The pictures that an answer is for: the selected ones, else the one in focus. */
+  targets() {
+    const places = this.selected.size ? [...this.selected].sort((a, b) => a - b) : [this.at];
+    return places.map((place) => this.items[place]).filter(Boolean);
+  }
+
+  /** After an answer: on to the next picture without one, or to new pictures when there is none. */
+  advance() {
+    this.selected.clear();
+    const open = (place) => !this.panel.book.of(this.items[place]);
+    for (let by = 1; by <= this.items.length; by++) {
+      const place = (this.at + by) % this.items.length;
+      if (open(place)) {
+        this.focus(place);
+        this.paint();
+        return;
+      }
+    }
+    this.paint();
+    this.load();
+  }
+
+  /** Show a picture whose answer was taken back, wherever it had gone. */
+  bring(item) {
+    const place = this.items.findIndex((each) => each.uid === item.uid);
+    if (place >= 0) {
+      this.focus(place);
+      this.paint();
+      return;
+    }
+    this.show([item, ...this.items].slice(0, BATCH));
+    this.focus(0);
+  }
+
+  zoom() {
+    const { data, root } = this.panel;
+    if (!this.items.length) return;
+    openLightbox({
+      dataset: data.dataset, space: data.space, entries: this.items, at: this.at, themeFrom: root,
+      onSimilar: this.panel.onSimilar(), onMove: (place) => this.focus(place),
+    });
+  }
+}

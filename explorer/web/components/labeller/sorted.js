@@ -1,0 +1,195 @@
+// Every picture sorted by how likely an answer is; new after each answer, only the newest order is asked for.
+
+const SHOWN_FIRST = 24;
+const SURE = 0.8;
+
+class Sorted {
+  constructor(panel) {
+    this.panel = panel;
+    this.cards = new Map();
+    this.items = [];
+    this.count = SHOWN_FIRST;
+    this.told = -1;
+    this.build();
+  }
+
+  build() {
+    this.title = el("h3", { textContent: "Sorted by answer" });
+    this.quality = el("p", { class: "lr-quality ex-quiet", role: "status" });
+    this.tabs = el("div", { class: "lr-tabs", role: "tablist" });
+    this.grid = el("div", { class: "lr-sorted", role: "list", on: {
+      click: (event) => this.onClick(event), pointerenter: () => { this.hovered = true; }, pointerleave: () => this.left(),
+    } });
+    this.message = el("div", { class: "ex-message", hidden: true });
+    this.more = el("button", { type: "button", class: "ex-button lr-more", textContent: "Show more", hidden: true, on: { click: () => this.showMore() } });
+    const head = el("div", { class: "lr-sorted-head" }, this.title, this.tabs);
+    this.node = el("section", { class: "lr-results" }, head, this.quality, this.grid, this.message, this.more);
+  }
+
+  setClasses(classes) {
+    if (!classes.some((each) => each.id === this.chosen)) this.chosen = classes[0]?.id ?? "";
+    this.tabs.replaceChildren(...classes.map((each) => {
+      const dot = el("span", { class: "lr-dot" });
+      dot.style.background = each.colour;
+      const tab = el("button", { type: "button", class: "lr-tab", role: "tab", data: { id: each.id }, on: { click: () => this.choose(each.id) } }, dot, each.name);
+      tab.setAttribute("aria-selected", String(each.id === this.chosen));
+      return tab;
+    }));
+  }
+
+  choose(id) {
+    this.chosen = id;
+    this.count = SHOWN_FIRST;
+    for (const tab of this.tabs.children) tab.setAttribute("aria-selected", String(tab.dataset.id === id));
+    this.loading?.abort();
+    this.hovered = false;
+    this.busy = false;
+    this.refresh();
+  }
+
+  showMore() {
+    this.count += 2 * SHOWN_FIRST;
+    this.hovered = false;
+    this.refresh();
+  }
+
+  /** Ask for the newest order. While one is on its way, remember that a newer one is wanted: none is asked for twice. */
+  async refresh() {
+    if (this.busy) {
+      this.wanted = true;
+      return;
+    }
+    this.busy = true;
+    this.wanted = false;
+    const { data } = this.panel;
+    const after = this.panel.seq();
+    const loading = (this.loading = new AbortController());
+    const query = { question: data.question.id, space: data.space, after, class: this.chosen, offset: 0, n: this.count, f: data.filter || undefined };
+    try {
+      const order = await getJson(address(data.dataset, "order.json", query), loading.signal);
+      if (this.loading !== loading) return;
+      this.busy = false;
+      this.failures = 0;
+      this.arrived(order);
+      if (order.seq < after) this.again(150);
+      else if (this.wanted) this.refresh();
+    } catch (error) {
+      if (error.name === "AbortError" || this.loading !== loading) return;
+      this.busy = false;
+      this.failures = (this.failures ?? 0) + 1;
+      if (!this.items.length) this.tell(error.message, true);
+      else this.quality.textContent = `The order could not be renewed: ${error.message}`;
+      if (error.status !== 403 && error.status !== 404) this.again(Math.min(10000, 600 * 2 ** this.failures));
+    }
+  }
+
+  again(wait) {
+    clearTimeout(this.waiting);
+    this.waiting = setTimeout(() => this.refresh(), wait);
+  }
+
+  arrived(order) {
+    this.panel.learned(order);
+    if (this.hovered && this.items.length && order.ready) this.held = order; // nothing moves under a pointer about to click
+    else this.show(order);
+    if (order.ready && order.seq > this.told) {
+      this.told = order.seq;
+      window.dispatchEvent(new CustomEvent("explorer:scores", { detail: { question: this.panel.data.question.id, seq: order.seq } }));
+    }
+  }
+
+  left() {
+    this.hovered = false;
+    if (this.held) this.show(this.held);
+  }
+
+  show(order) {
+    this.held = undefined;
+    const { book, data } = this.panel;
+    const answered = order.answered ?? 0;
+    const said = answered ? `${counting.format(answered)} answered. ` : "";
+    this.quality.textContent = said + (order.quality?.sentence ?? "");
+    this.items = order.ready ? order.items : [];
+    if (!order.ready) this.tell(data.question.classes.length < 2 ? "Add a second answer to this question to begin." : "Give at least one picture to two of the answers, and all the others are sorted here at once.");
+    else if (!this.items.length) this.tell("No pictures to sort.");
+    else this.tell("");
+    this.place();
+    this.more.hidden = !order.ready || order.items.length < this.count;
+    book.ordered(order.seq);
+    this.grid.dataset.seq = String(order.seq);
+  }
+
+  /** Cards are kept by picture, so that a new order moves them and loads nothing again. */
+  place() {
+    const focused = deepFocus()?.closest?.(".lr-result")?.dataset.uid;
+    const cards = new Map();
+    for (const item of this.items) cards.set(item.uid, this.cards.get(item.uid) ?? this.card(item));
+    this.cards = cards;
+    const nodes = [...cards.values()];
+    const same = nodes.length === this.grid.children.length && nodes.every((node, at) => node === this.grid.children[at]);
+    if (!same) this.grid.replaceChildren(...nodes);
+    if (focused && !same) cards.get(focused)?.firstChild.focus({ preventScroll: true });
+    this.paint();
+  }
+
+  card(item) {
+    const name = item.caption || item.uid;
+    const open = el("button", { type: "button", class: "lr-open", title: name }, thumbImage(this.panel.data.dataset, item.hash, name));
+    const bar = el("span", { class: "lr-bar" }, el("span", { class: "lr-fill" }));
+    const words = el("span", { class: "lr-sure" });
+    return el("div", { class: "lr-result", role: "listitem", data: { uid: item.uid } }, open, el("span", { class: "lr-mark" }), el("div", { class: "lr-score" }, bar, words));
+  }
+
+  paint() {
+    const { book } = this.panel;
+    const colour = this.panel.data.question.classes.find((each) => each.id === this.chosen)?.colour ?? "";
+    for (const item of this.items) {
+      const card = this.cards.get(item.uid);
+      const [, mark, score] = card.children;
+      const answer = book.of(item);
+      const look = this.panel.lookOf(answer);
+      const p = clamp(item.p ?? 0, 0, 1);
+      card.classList.toggle("lr-answered", Boolean(answer));
+      card.style.setProperty("--class", look.colour);
+      mark.textContent = look.words;
+      score.firstChild.firstChild.style.width = `${(p * 100).toFixed(1)}%`;
+      score.firstChild.firstChild.style.background = colour;
+      score.lastChild.textContent = p >= SURE ? "sure" : "not sure";
+      score.lastChild.classList.toggle("lr-unsure", p < SURE);
+      card.title = `${(p * 100).toFixed(0)} % likely`;
+    }
+  }
+
+  onClick(event) {
+    const uid = event.target.closest?.(".lr-open")?.parentElement.dataset.uid;
+    const at = this.items.findIndex((item) => item.uid === uid);
+    if (at < 0) return;
+    const { data, root } = this.panel;
+    openLightbox({ dataset: data.dataset, space: data.space, entries: this.items, at, themeFrom: root, onSimilar: this.panel.onSimilar() });
+  }
+
+  /** The picture in focus here, if one is: keys answer it, which is how a wrong one is put right. */
+  focusedItem() {
+    const uid = deepFocus()?.closest?.(".lr-result")?.dataset.uid;
+    return this.items.find((item) => item.uid === uid);
+  }
+
+  arrow(event) {
+    const at = this.items.indexOf(this.focusedItem());
+    const next = gridStep(this.grid, this.items.length, at, event.key);
+    if (next < 0) return false;
+    this.cards.get(this.items[next].uid).firstChild.focus();
+    return true;
+  }
+
+  tell(text, bad = false) {
+    this.message.hidden = !text;
+    this.message.className = `ex-message ${bad ? "ex-bad" : ""}`;
+    this.message.textContent = text;
+  }
+
+  destroy() {
+    clearTimeout(this.waiting);
+    this.loading?.abort();
+  }
+}
