@@ -1,0 +1,120 @@
+"""Who may do what: one question, `authorise`, asked by every page and every route; and what the door checks.
+
+Today there is one person, the owner of this computer, who holds everything; whoever does not bring this launch's cookie
+is nobody and holds nothing. Links with roles add people here, not elsewhere.
+"""
+
+import hashlib
+import hmac
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from explorer.errors import BadInput, Refused
+
+ACTIONS = ("look", "label", "edit", "own")
+"""Each holds those before it."""
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who was let in. `role` is the strongest action they hold, on everything."""
+
+    id: str
+    name: str
+    role: str
+
+    @classmethod
+    def local_owner(cls) -> "Person":
+        return cls("local", "you", "own")
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What is asked about: everything, a dataset, or one question of it."""
+
+    dataset: str = ""
+    question: str = ""
+
+
+def authorise(who: Person | None, action: str, what: Scope) -> None:
+    """Raise Refused unless `who` may do `action` with `what`."""
+    if action not in ACTIONS:
+        raise Refused(f"Nobody may '{action}': there is no such action.")
+    if who is None:
+        raise Refused("Open the app with the link printed where it was started.")
+    if who.role not in ACTIONS or ACTIONS.index(who.role) < ACTIONS.index(action):
+        where = f" in '{what.dataset}'" if what.dataset else ""
+        raise Refused(f"You may {who.role} here, which does not allow to {action}{where}; ask the owner for more.")
+
+
+@dataclass(frozen=True)
+class LaunchToken:
+    """The secret of one launch. The browser keeps a value derived from it, so a stolen cookie opens no new session
+    elsewhere after the next start, and the token itself stands in no cookie jar."""
+
+    secret: str
+
+    @classmethod
+    def from_environment(cls) -> "LaunchToken":
+        """EXPLORER_TOKEN, or a new secret of 256 bits, which child processes then find there."""
+        secret = os.environ.get("EXPLORER_TOKEN")
+        if not secret:
+            secret = os.environ["EXPLORER_TOKEN"] = secrets.token_urlsafe(32)
+        return cls(secret)
+
+    def matches(self, given: str) -> bool:
+        return hmac.compare_digest(given.encode(), self.secret.encode())
+
+    def cookie_value(self) -> str:
+        return hmac.new(self.secret.encode(), b"browser cookie", hashlib.sha256).hexdigest()
+
+    def cookie_matches(self, given: str) -> bool:
+        return hmac.compare_digest(given.encode(), self.cookie_value().encode())
+
+
+def host_allowed(host: str) -> bool:
+    """Whether a Host header names this computer, or a name listed in EXPLORER_HOSTS (comma-separated, without port).
+
+    A page elsewhere whose name was made to point at this computer (DNS rebinding) sends its own name.
+    """
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    extra = {part.strip().lower() for part in os.environ.get("EXPLORER_HOSTS", "").split(",") if part.strip()}
+    return name.lower() in LOOPBACK | extra
+
+
+def origin_allowed(origin: str, host: str) -> bool:
+    """Whether a request that changes something comes from a page of this very server."""
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and parts.netloc.lower() == host.lower()
+
+
+def allowed_roots() -> list[Path]:
+    """The folders that may be added from the browser: EXPLORER_ROOTS, else the home folder."""
+    named = os.environ.get("EXPLORER_ROOTS", "")
+    roots = [Path(part).expanduser() for part in named.split(os.pathsep) if part] or [Path.home()]
+    return [root.resolve() for root in roots]
+
+
+def allowed_path(text: str) -> Path:
+    """A path that somebody typed, links resolved. Raises BadInput if it is not there, Refused outside the roots."""
+    if not text.strip() or "\x00" in text:
+        raise BadInput("Type the path of a folder, a table or a zip.")
+    path = Path(text.strip()).expanduser()
+    roots = allowed_roots()
+    resolved = path.resolve() if path.is_absolute() else (roots[0] / path).resolve()
+    if not any(resolved.is_relative_to(root) for root in roots):
+        below = ", ".join(str(root) for root in roots)
+        raise Refused(f"{text.strip()} is outside the folders that may be added here ({below}; set by EXPLORER_ROOTS).")
+    if not resolved.exists():
+        raise BadInput(f"There is nothing at {resolved}; check the path.")
+    return resolved
