@@ -79,7 +79,6 @@ def _extractors(parser: argparse.ArgumentParser, default: str | None = DEFAULT_E
 def _add(parsed: argparse.Namespace) -> int:
     from explorer.collection.dataset import Dataset
     from explorer.collection.sources import detect
-    from explorer.naming import free_id
 
     workspace = Workspace.default()
     spec = detect(parsed.path.expanduser().absolute())
@@ -87,7 +86,7 @@ def _add(parsed: argparse.Namespace) -> int:
         if getattr(parsed, option):
             spec[option] = getattr(parsed, option)
     name = parsed.name or parsed.path.absolute().stem
-    dataset = Dataset.create(workspace, name, spec, dataset_id=free_id(workspace, name))
+    dataset = Dataset.create(workspace, name, spec)
     print(f"added as '{dataset.id}'")
     return _process(workspace, dataset.id, parsed.extractors.split(","))
 
@@ -97,7 +96,7 @@ def _rescan(parsed: argparse.Namespace) -> int:
 
     workspace = Workspace.default()
     dataset = Dataset.open(workspace, parsed.dataset)
-    names = parsed.extractors.split(",") if parsed.extractors else dataset.extractor_names()
+    names = parsed.extractors.split(",") if parsed.extractors else list(dict.fromkeys(spec.extractor for spec in dataset.feature_specs()))
     return _process(workspace, dataset.id, names or DEFAULT_EXTRACTORS.split(","))
 
 

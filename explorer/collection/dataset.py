@@ -25,7 +25,7 @@ from explorer.collection.sources import Entry, Source, open_source, words
 from explorer.durable import read_json, write_json
 from explorer.errors import BadInput, Busy, Cancelled, NotFound
 from explorer.extractors.base import FeatureSpec
-from explorer.workspace import Workspace
+from explorer.workspace import RESERVED, Workspace
 
 _FORMAT = 1
 
@@ -360,8 +360,8 @@ def _row(found: Match, old: dict[str, Any] | None) -> dict[str, Any]:
 def _free_id(workspace: Workspace, name: str) -> str:
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     stem = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40] or "dataset"
-    if stem == "models":
-        stem = "models-1"
+    if stem in RESERVED:
+        stem = f"{stem}-1"
     taken, number, candidate = set(workspace.dataset_ids()), 2, stem
     while candidate in taken:
         candidate, number = f"{stem}-{number}", number + 1

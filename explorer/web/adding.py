@@ -8,7 +8,6 @@ from typing import Protocol
 from explorer.collection.dataset import Dataset
 from explorer.collection.sources import detect
 from explorer.errors import BadInput
-from explorer.naming import free_id
 from explorer.sharing.exports import safe_name
 from explorer.web.runtime import Runtime
 
@@ -69,7 +68,7 @@ def duration(seconds: float) -> str:
 
 
 def _create(rt: Runtime, spec: dict[str, object], name: str) -> str:
-    return Dataset.create(rt.workspace, name.strip() or "Pictures", spec, dataset_id=free_id(rt.workspace, name)).id
+    return Dataset.create(rt.workspace, name.strip() or "Pictures", spec).id
 
 
 def _free(path: Path) -> Path:
