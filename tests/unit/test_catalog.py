@@ -41,9 +41,10 @@ def test_migrations_and_schema_say_the_same(tmp_path: Path) -> None:
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     catalog = Catalog.open(url_of(tmp_path))
-    with pytest.raises(RuntimeError), catalog.writing() as connection:
-        connection.execute(schema.people.insert().values(id="p", name="P", kind="guest", created=1.0))
-        raise RuntimeError
+    guest = schema.people.insert().values(id="p", name="P", kind="guest", created=1.0)
+    with pytest.raises(sa.exc.IntegrityError), catalog.writing() as connection:  # noqa: PT012
+        connection.execute(guest)
+        connection.execute(guest)
     with catalog.reading() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(schema.people)).scalar() == 0
 
@@ -79,7 +80,8 @@ def test_many_processes_may_open_a_new_catalogue_at_the_same_moment(tmp_path: Pa
         for _ in range(4)
     ]
     for worker in workers:
-        assert worker.stdout and worker.stdout.readline() == "ready\n"
+        assert worker.stdout
+        assert worker.stdout.readline() == "ready\n"
     for worker in workers:
         assert worker.stdin
         worker.stdin.write("go\n")
