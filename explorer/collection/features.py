@@ -60,9 +60,7 @@ class FeatureStore:
                 return
             except FileNotFoundError:  # the writer tidied up between two of our looks
                 time.sleep(0.01 * (attempt + 1))
-        raise ExplorerError(
-            f"Files of the feature in {self.folder} are missing; delete that folder to compute it anew."
-        )
+        raise ExplorerError(f"Files in {self.folder} are missing; delete that folder to compute the feature anew.")
 
     def __len__(self) -> int:
         return len(self._hashes)

@@ -31,7 +31,8 @@ class TableSource:
     """A CSV, TSV or Parquet file with a column of picture paths relative to it.
 
     Spec: `{"kind": "table", "path": …, "image_column": …, "key_column": … | null, "caption_column": … | null}`.
-    With a key column, items are named by it. Every other column is kept; a column is numeric if all its values are.
+    With a key column, items are named by it. Every other column is kept; a column is numeric if all
+    its values are.
     """
 
     def __init__(self, spec: dict[str, Any]) -> None:
@@ -54,7 +55,7 @@ class TableSource:
             if name and name not in table.columns:
                 has = ", ".join(map(str, table.columns))
                 raise BadInput(f"{self._path.name} has no column '{name}'; it has: {has}.")
-        columns = {name: _values(table[name]) for name in table.columns if name not in (image, key)}
+        columns = {name: _values(table[name]) for name in table.columns if name not in (image, key, caption)}
         images = [_text(value) for value in table[image]]
         keys = [_text(value) for value in table[key]] if key else [None] * len(table)
         captions = [_text(value) for value in table[caption]] if caption else [None] * len(table)
