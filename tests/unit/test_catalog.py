@@ -175,6 +175,8 @@ def test_datasets_are_registered_once_and_renamed(tmp_path: Path) -> None:
 def test_a_view_comes_back_whole_and_only_in_its_dataset(tmp_path: Path) -> None:
     state = {"uids": ["a/ü.jpg", "b\n.png"], "lasso": [[0.5, -0.25]], "filter": None}
     view_id = ViewStore(Catalog.open(url_of(tmp_path))).save("photos", "selection", state)
+    assert ViewStore(Catalog.open(url_of(tmp_path))).save("photos", "selection", dict(state)) == view_id
+    assert ViewStore(Catalog.open(url_of(tmp_path))).save("other", "selection", state) != view_id
     views = ViewStore(Catalog.open(url_of(tmp_path)))
     assert views.load(view_id, "photos").state == state
     with pytest.raises(NotFound, match="cut short"):
