@@ -81,7 +81,7 @@ def _collection(dataset_id: str) -> None:
             sample = shown.iloc[:: max(len(shown) // 10, 1)].head(10)
             gallery(
                 views.cards(sample), dataset=dataset_id, space=spaces[0].key if spaces else "", size=84, controls=False,
-                key=f"cover-{dataset_id}", on_similar=lambda event: state.go("similar", d=dataset_id, uid=event["uid"]),
+                key=f"cover-{dataset_id}", on_similar=lambda uid: state.go("similar", d=dataset_id, uid=uid),
             )  # fmt: skip
 
 

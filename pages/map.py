@@ -1,5 +1,7 @@
 """The whole collection as a map: like lies near like."""
 
+import json
+
 import numpy as np
 import streamlit as st
 
@@ -20,7 +22,10 @@ with st.sidebar:
 
 
 def _lassoed(event: dict) -> None:
-    rows = np.flatnonzero(points_in_polygon(space.xy, event["polygon"]) & view.mask)
+    inside = points_in_polygon(space.xy, event["polygon"]) & view.mask
+    if event.get("hidden_codes"):
+        inside &= ~np.isin(colouring(rt, dataset, space, event["by"]).codes, event["hidden_codes"])
+    rows = np.flatnonzero(inside)
     if len(rows) == 0:
         return state.put(sel=None)
     rows = selections.nearest_first(space.vectors, rows)
@@ -30,6 +35,19 @@ def _lassoed(event: dict) -> None:
 
 def _cleared() -> None:
     state.put(sel=None)
+
+
+def _hidden(labels: list[str]) -> None:
+    """Entries of the legend that were switched off; they belong to the colouring they were switched off in."""
+    state.put(hide=json.dumps([by, *labels], ensure_ascii=False) if labels else None)
+
+
+def _hidden_labels() -> list[str]:
+    try:
+        coloured_by, *labels = json.loads(state.get("hide", "[null]"))
+    except (ValueError, TypeError):
+        return []
+    return [str(label) for label in labels] if coloured_by == by else []
 
 
 def _group_names() -> list[dict]:
@@ -67,11 +85,13 @@ map_view(
     n=len(space.uids),
     colour=colouring(rt, dataset, space, by).for_map(),
     selection=[space.rows[uid] for uid in chosen_uids if uid in space.rows],
+    hidden=_hidden_labels(),
     labels=_group_names() if names else [],
     filter=str(view.filter),
     key=f"map-{dataset.id}-{space.key}",
     on_lasso=_lassoed,
     on_clear=_cleared,
+    on_hidden=_hidden,
     on_similar=state.similar,
 )
 

@@ -227,9 +227,9 @@ def shown(error: ExplorerError) -> None:
     st.error(str(error), icon=icon)
 
 
-def similar(event: dict[str, Any]) -> None:
+def similar(uid: str) -> None:
     """What "Pictures like this" in a gallery or on the map does: go to the Similar page with that picture."""
-    go("similar", uid=str(event["uid"]))
+    go("similar", uid=uid)
 
 
 def link_query(**values: str) -> str:
