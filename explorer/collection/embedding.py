@@ -84,12 +84,9 @@ def embed(
     with dataset.writing():
         tasks, skipped = _plan(dataset, extractors)
         run = _Run(dataset, extractors, tasks, progress)
-        if tasks:
-            with ExitStack() as stack:
-                run.writers = [stack.enter_context(dataset.features(each.spec).writer()) for each in extractors]
-                stopped = run.work(cancelled)
-        else:
-            stopped = False
+        with ExitStack() as stack:  # also without tasks: the writers tidy up after a killed run
+            run.writers = [stack.enter_context(dataset.features(each.spec).writer()) for each in extractors]
+            stopped = run.work(cancelled)
         dataset.absorb(run.lost)
     if stopped:
         raise Cancelled(f"Stopped after {run.done:,} of {len(tasks):,} pictures; what was computed is kept.")

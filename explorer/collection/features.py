@@ -111,6 +111,7 @@ class FeatureStore:
     def writer(self) -> "FeatureWriter":
         """Open for appending. Only one at a time: the caller holds the dataset's writing lock."""
         self.reload()
+        self._tidy()
         return FeatureWriter(self)
 
     def _rows(self, wanted: np.ndarray) -> np.ndarray:
@@ -124,6 +125,16 @@ class FeatureStore:
             return np.full(len(wanted), -1, np.int64)
         at = np.minimum(np.searchsorted(self._sorted, wanted), len(self._sorted) - 1)
         return np.where(self._sorted[at] == wanted, order[at], -1)
+
+    def _tidy(self) -> None:
+        """Remove what a killed writer left behind: half-written files, and segments that have been replaced."""
+        keep = {name for segment in self._manifest["segments"] for name in segment["checksums"]} | {"manifest.json"}
+        parts = self.folder / "parts"
+        for path in [*self.folder.glob("*"), *parts.glob(".*")]:
+            if path.name not in keep and path.is_file():
+                _remove(path)
+        if parts.exists() and not any(parts.iterdir()):
+            parts.rmdir()
 
     def _load(self) -> None:
         # parts before the manifest: the writer switches the manifest before it removes parts, so that what has left
@@ -239,13 +250,8 @@ class FeatureWriter:
         store.reload()
         for path in finished:
             _remove(path)
-        keep = {name for segment in segments for name in segment["checksums"]}
-        for path in store.folder.glob("*.np[yz]"):
-            if path.name not in keep:
-                _remove(path)
-        if (store.folder / "parts").exists() and not any((store.folder / "parts").iterdir()):
-            (store.folder / "parts").rmdir()
         store.reload()
+        store._tidy()
         self._next_part = 1
 
     def _write_segment(self, number: int, start: int, stop: int) -> dict[str, Any]:

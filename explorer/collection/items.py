@@ -65,6 +65,8 @@ def read(folder: Path, generation: int) -> pd.DataFrame:
 
 def forget_old(folder: Path, generation: int) -> None:
     """Remove generations that nobody reads any more; each reader holds its own in memory."""
+    for path in folder.glob(".*.parquet.*"):
+        path.unlink(missing_ok=True)  # half-written by a killed process
     for path in folder.glob("*.parquet"):
         if int(path.stem) <= generation - _STORED_GENERATIONS or int(path.stem) > generation:
             path.unlink(missing_ok=True)

@@ -80,7 +80,9 @@ class _State:
     def __init__(self, known: list[Known], listed: list[Seen]) -> None:
         self.known, self.listed = known, listed
         self.keys = [""] * len(listed)
-        self.doubled = len({new.entry.path for new in listed}) < len(listed)
+        self.doubled = len({new.entry.path for new in listed}) < len(listed) or len(
+            {(old.path, old.content_hash) for old in known}
+        ) < len(known)
         self.old_of: dict[int, int] = {}
         self.new_of: dict[int, int] = {}
         # the living before tombstones

@@ -1,5 +1,6 @@
 """The feature store: exact to half precision, refuses what is no number, survives kills, same bytes in the end."""
 
+import contextlib
 import hashlib
 import json
 import threading
@@ -147,10 +148,8 @@ def test_killed_while_gathering_parts(tmp_path: Path, monkeypatch: pytest.Monkey
 
             with monkeypatch.context() as patched:
                 patched.setattr(features, step, dying)
-                try:
+                with contextlib.suppress(KeyboardInterrupt):
                     writer.compact()
-                except KeyboardInterrupt:
-                    pass
             survivor = FeatureStore(folder, SPEC)
             assert len(survivor) == 600
             np.testing.assert_array_equal(
@@ -189,6 +188,17 @@ def test_readers_see_every_finished_row_while_a_writer_works(tmp_path: Path) -> 
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+def test_what_a_kill_left_half_written_is_tidied_away(tmp_path: Path) -> None:
+    store = fill(FeatureStore(tmp_path / "f", SPEC), 0, 50)
+    clean = files(tmp_path / "f")
+    (tmp_path / "f" / "parts").mkdir()
+    for left in (".manifest.json.12.ab", "00000-00040.f16.npy", "parts/.000002.npz.12.ab"):
+        (tmp_path / "f" / left).write_bytes(b"half")
+    assert len(FeatureStore(tmp_path / "f")) == 50
+    store.writer()
+    assert files(tmp_path / "f") == clean
 
 
 def test_an_opened_reader_keeps_what_it_opened(tmp_path: Path) -> None:

@@ -43,8 +43,12 @@ def saved(image: Image.Image, kind: str, **options: object) -> bytes:
 def corners(rgb: np.ndarray) -> list[tuple[int, int, int]]:
     """The colours in the middle of the four quarters, rounded to full or none."""
     height, width = rgb.shape[:2]
-    places = [(height // 4, width // 4), (height // 4, 3 * width // 4),
-              (3 * height // 4, width // 4), (3 * height // 4, 3 * width // 4)]  # fmt: skip
+    places = [
+        (height // 4, width // 4),
+        (height // 4, 3 * width // 4),
+        (3 * height // 4, width // 4),
+        (3 * height // 4, 3 * width // 4),
+    ]
     return [tuple(int(value > 127) * 255 for value in rgb[place]) for place in places]  # type: ignore[misc]
 
 
@@ -53,10 +57,19 @@ UPRIGHT = [RED, GREEN, BLUE, WHITE]
 
 @pytest.mark.parametrize(
     ("kind", "options"),
-    [("JPEG", {"quality": 95}), ("JPEG", {"quality": 95, "progressive": True}), ("PNG", {}), ("WEBP", {"lossless": True}),
-     ("WEBP", {"quality": 90}), ("GIF", {}), ("BMP", {}), ("TIFF", {}), ("TIFF", {"compression": "tiff_lzw"}),
-     ("TIFF", {"compression": "jpeg"})],
-)  # fmt: skip
+    [
+        ("JPEG", {"quality": 95}),
+        ("JPEG", {"quality": 95, "progressive": True}),
+        ("PNG", {}),
+        ("WEBP", {"lossless": True}),
+        ("WEBP", {"quality": 90}),
+        ("GIF", {}),
+        ("BMP", {}),
+        ("TIFF", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+        ("TIFF", {"compression": "jpeg"}),
+    ],
+)
 def test_every_format_is_read(kind: str, options: dict) -> None:
     decoded = decode(saved(scene(), kind, **options))
     assert decoded.rgb.dtype == np.uint8
@@ -68,9 +81,15 @@ def test_every_format_is_read(kind: str, options: dict) -> None:
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_a_rotated_picture_stands_upright(kind: str, orientation: int) -> None:
-    undo = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-            5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE,
-            8: Image.Transpose.ROTATE_270}  # fmt: skip
+    undo = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
     stored = scene(1200, 800)
     if orientation > 1:
         stored = stored.transpose(undo[orientation])
@@ -168,7 +187,9 @@ def test_few_bits_and_grey() -> None:
 def test_the_first_frame_of_an_animation() -> None:
     frames = [scene(), Image.new("RGB", (96, 64), BLUE)]
     for kind in ("GIF", "WEBP", "PNG", "TIFF"):
-        data = saved(frames[0], kind, save_all=True, append_images=frames[1:], **({"lossless": True} if kind == "WEBP" else {}))
+        data = saved(
+            frames[0], kind, save_all=True, append_images=frames[1:], **({"lossless": True} if kind == "WEBP" else {})
+        )
         assert corners(decode(data).rgb) == UPRIGHT
 
 
@@ -183,8 +204,17 @@ def _profile(primaries: list[float], gamma: float = 2.2, name: bytes = b"wide") 
 
     curve = b"curv\0\0\0\0" + struct.pack(">LH", 1, round(gamma * 256)) + b"\0\0"
     text = b"desc\0\0\0\0" + struct.pack(">L", len(name) + 1) + name + b"\0" + bytes(90)
-    tags = {b"desc": text, b"wtpt": xyz([0.9642, 1, 0.8249]), b"rXYZ": xyz(primaries[0:3]), b"gXYZ": xyz(primaries[3:6]),
-            b"bXYZ": xyz(primaries[6:9]), b"rTRC": curve, b"gTRC": curve, b"bTRC": curve, b"cprt": b"text\0\0\0\0none\0"}  # fmt: skip
+    tags = {
+        b"desc": text,
+        b"wtpt": xyz([0.9642, 1, 0.8249]),
+        b"rXYZ": xyz(primaries[0:3]),
+        b"gXYZ": xyz(primaries[3:6]),
+        b"bXYZ": xyz(primaries[6:9]),
+        b"rTRC": curve,
+        b"gTRC": curve,
+        b"bTRC": curve,
+        b"cprt": b"text\0\0\0\0none\0",
+    }
     table, body, at = b"", b"", 128 + 4 + 12 * len(tags)
     for tag, content in tags.items():
         content += bytes(-len(content) % 4)
@@ -223,12 +253,23 @@ def test_srgb_profiles_and_broken_ones_change_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("data", "reason"),
-    [(b"", "the file is empty"), (b"These are my notes.\n" * 40, "it is text"), ("Füße ".encode() * 300, "it is text"),
-     (b"<!DOCTYPE html><html>login</html>", "web page"), (b"%PDF-1.7 ...", "a PDF"), (bytes(500), "only zeros"),
-     (b"\0\0\0\x18ftypheic" + bytes(50), "HEIC"), (bytes(range(256)) * 9, "no picture"), (b"\xff\xd8\xff", "ends after 3 bytes"),
-     (b"\xff\xd8\xff\xe0", "ends after 4 bytes"), (b"\x89PNG\r\n\x1a\n\0\0", "ends after 10 bytes"), (b"GIF89a", "ends after"),
-     (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"), (b"<svg xmlns='x'></svg>", "SVG")],
-)  # fmt: skip
+    [
+        (b"", "the file is empty"),
+        (b"These are my notes.\n" * 40, "it is text"),
+        ("Füße ".encode() * 300, "it is text"),
+        (b"<!DOCTYPE html><html>login</html>", "web page"),
+        (b"%PDF-1.7 ...", "a PDF"),
+        (bytes(500), "only zeros"),
+        (b"\0\0\0\x18ftypheic" + bytes(50), "HEIC"),
+        (bytes(range(256)) * 9, "no picture"),
+        (b"\xff\xd8\xff", "ends after 3 bytes"),
+        (b"\xff\xd8\xff\xe0", "ends after 4 bytes"),
+        (b"\x89PNG\r\n\x1a\n\0\0", "ends after 10 bytes"),
+        (b"GIF89a", "ends after"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
+        (b"<svg xmlns='x'></svg>", "SVG"),
+    ],
+)
 def test_what_is_no_picture_says_what_it_is(data: bytes, reason: str) -> None:
     with pytest.raises(Unreadable, match=reason):
         decode(data)
@@ -260,12 +301,20 @@ def test_too_many_pixels_cost_nothing() -> None:
             return struct.pack(">L", len(body)) + kind + body + struct.pack(">L", zlib.crc32(kind + body))
 
         rows = zlib.compress(bytes(1000), 9)
-        return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">LLBBBBB", width, height, 8, 2, 0, 0, 0)) + \
-            chunk(b"IDAT", rows) + chunk(b"IEND", b"")  # fmt: skip
+        return (
+            b"\x89PNG\r\n\x1a\n"
+            + chunk(b"IHDR", struct.pack(">LLBBBBB", width, height, 8, 2, 0, 0, 0))
+            + chunk(b"IDAT", rows)
+            + chunk(b"IEND", b"")
+        )
 
-    bombs = [png(50_000, 50_000), saved(Image.new("1", (20_000, 6_000)), "PNG"),
-             saved(Image.new("1", (20_000, 6_000)), "TIFF", compression="group4"),
-             saved(Image.new("L", (16_000, 6_500)), "JPEG"), saved(Image.new("L", (16_000, 6_500)), "GIF")]  # fmt: skip
+    bombs = [
+        png(50_000, 50_000),
+        saved(Image.new("1", (20_000, 6_000)), "PNG"),
+        saved(Image.new("1", (20_000, 6_000)), "TIFF", compression="group4"),
+        saved(Image.new("L", (16_000, 6_500)), "JPEG"),
+        saved(Image.new("L", (16_000, 6_500)), "GIF"),
+    ]
     started = time.perf_counter()
     for bomb in bombs:
         with pytest.raises(Unreadable, match="pixels are more than the 100,000,000"):
@@ -284,7 +333,7 @@ def test_a_text_chunk_that_swells_is_no_danger() -> None:
 
 
 def test_damage_at_any_place_ends_in_pixels_or_a_reason() -> None:
-    rng = np.random.default_rng(7)
+    rng, refused = np.random.default_rng(7), 0
     for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"):
         exif = Image.Exif()
         exif[0x0112] = 6
@@ -296,11 +345,12 @@ def test_damage_at_any_place_ends_in_pixels_or_a_reason() -> None:
                 damaged[place] = rng.integers(0, 256)
             try:
                 decoded = decode(bytes(damaged), max_pixels=1_000_000)
-            except Unreadable as reason:
-                assert str(reason)
+            except Unreadable:
+                refused += 1
                 continue
             assert decoded.rgb.ndim == 3
             assert decoded.rgb.shape[2] == 3
+    assert 50 < refused < 360
 
 
 def test_no_warning_leaks_even_from_threads() -> None:

@@ -129,7 +129,7 @@ def _is_key(values: pd.Series) -> bool:
     """Nearly every value is there and occurs once; a few slips are shown as problems, a category is no key."""
     texts = pd.Series([_text(value) for value in values], dtype="str")
     filled = texts[texts != ""]
-    return len(filled) > 0 and len(filled) >= 0.9 * len(texts) and filled.nunique() >= 0.9 * len(filled)
+    return len(filled) > 0 and len(filled) >= 0.5 * len(texts) and filled.nunique() >= 0.9 * len(filled)
 
 
 def _decoded(content: bytes) -> str:

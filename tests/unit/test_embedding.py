@@ -1,0 +1,390 @@
+"""Embed once: nothing twice, nothing lost by a kill, the same bytes in the end. Run as a program, this file embeds
+a dataset with the small extractor below, so that there is a real process to kill."""
+
+import io
+import itertools
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from explorer.collection import embedding
+from explorer.collection.dataset import Dataset
+from explorer.collection.embedding import embed
+from explorer.collection.hashing import content_hash
+from explorer.collection.images import decode
+from explorer.collection.progress import Progress
+from explorer.errors import Busy, Cancelled
+from explorer.extractors.base import Card, Extractor, FeatureSpec
+from explorer.workspace import Workspace
+
+
+class BlockMeans:
+    """The mean colours of an n by n grid: small, deterministic, and it tells pictures apart."""
+
+    card = Card("Block means", "where which colour is", "everything else", "none")
+    batch_size = 8
+
+    def __init__(self, blocks: int = 4, min_side: int = 64, pause: float = 0.0) -> None:
+        self.min_side, self._blocks, self._pause = min_side, blocks, pause
+        self.spec = FeatureSpec(
+            f"blocks{blocks}-{min_side}", "none", "all", "area", "numpy", "f32", blocks * blocks * 3
+        )
+        self.prepared = 0
+        self.batches: list[int] = []
+
+    def prepare(self, rgb: np.ndarray) -> np.ndarray:
+        self.prepared += 1
+        assert rgb.dtype == np.uint8 and rgb.ndim == 3  # noqa: PT018
+        return cv2.resize(rgb, (self._blocks, self._blocks), interpolation=cv2.INTER_AREA)
+
+    def compute(self, batch: np.ndarray) -> np.ndarray:
+        assert 1 <= len(batch) <= self.batch_size
+        self.batches.append(len(batch))
+        time.sleep(self._pause * len(batch))
+        return batch.reshape(len(batch), -1).astype(np.float32) / 255
+
+
+def picture(seed: int, side: int = 48) -> bytes:
+    rng = np.random.default_rng(seed)
+    buffer = io.BytesIO()
+    pixels = cv2.resize(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8), (side, side))
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def put(place: Path, numbers: range, prefix: str = "") -> None:
+    place.mkdir(exist_ok=True)
+    for number in numbers:
+        (place / f"{prefix}{number:05d}.jpg").write_bytes(picture(number))
+
+
+def made(tmp_path: Path, place: Path, workspace: str = "ws") -> Dataset:
+    dataset = Dataset.create(
+        Workspace(tmp_path / workspace), "Photos", {"kind": "folder", "path": str(place)}, "photos"
+    )
+    dataset.rescan()
+    return dataset
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    put(tmp_path / "pictures", range(60))
+    return tmp_path / "pictures"
+
+
+def test_every_picture_once_and_never_again(tmp_path: Path, place: Path) -> None:
+    dataset, extractor = made(tmp_path, place), BlockMeans()
+    report = embed(dataset, [extractor])
+    assert (report.embedded, report.skipped, report.problems) == (60, 0, 0)
+    assert extractor.prepared == sum(extractor.batches) == 60
+    items = dataset.present()
+    for row in items.itertuples():
+        expected = extractor.compute(extractor.prepare(decode((place / row.path).read_bytes()).rgb)[None])
+        np.testing.assert_allclose(dataset.features(extractor.spec).get([row.content_hash]), expected, atol=1e-3)
+        thumb = Image.open(io.BytesIO(dataset.pictures.thumb(row.content_hash) or b""))
+        assert thumb.size == (row.width, row.height) == (48, 48)
+    again = BlockMeans()
+    report = embed(dataset, [again])
+    assert (report.embedded, report.skipped, again.prepared) == (0, 60, 0)
+    put(place, range(1000, 1010), "new")
+    for number in range(5):
+        (place / f"{number:05d}.jpg").unlink()
+    dataset.rescan()
+    report = embed(dataset, [again])
+    assert (report.embedded, report.skipped, again.prepared) == (10, 55, 10)
+    assert dataset.items["status"].value_counts().to_dict() == {"ok": 65, "gone": 5}
+    assert len(dataset.features(extractor.spec)) == 70
+    assert dataset.features(extractor.spec).verify() == []
+
+
+def test_duplicates_are_computed_once(tmp_path: Path, place: Path) -> None:
+    for number in range(20):
+        (place / f"copy{number}.jpg").write_bytes(picture(3))
+    dataset, extractor = made(tmp_path, place), BlockMeans()
+    assert embed(dataset, [extractor]).embedded == 60
+    assert extractor.prepared == 60
+    (place / "00003.jpg").unlink()  # one holder of the content vanishes, the others still have it
+    other = BlockMeans(3)
+    assert embed(dataset, [other]).problems == 0
+    assert dataset.features(other.spec).missing([content_hash(picture(3))]) == []
+
+
+def test_one_decoding_feeds_all_extractors(tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = []
+
+    def counting(data: bytes, side: int) -> object:
+        decoded.append(side)
+        return decode(data, side)
+
+    monkeypatch.setattr(embedding, "decode", counting)
+    dataset = made(tmp_path, place)
+    extractors = [BlockMeans(2), BlockMeans(3), BlockMeans(4, min_side=224)]
+    assert embed(dataset, extractors).embedded == 60
+    assert decoded == [256] * 60
+    put(place, range(100, 110))
+    dataset.rescan()
+    decoded.clear()
+    late = BlockMeans(5, min_side=400)
+    report = embed(dataset, [*extractors, late])
+    assert (report.embedded, [each.prepared for each in extractors], late.prepared) == (70, [70, 70, 70], 70)
+    assert sorted(decoded) == [256] * 10 + [400] * 70
+    assert len(dataset.feature_specs()) == 4
+
+
+def test_a_feature_does_not_depend_on_what_ran_along_with_it(tmp_path: Path) -> None:
+    place = tmp_path / "pictures"
+    place.mkdir()
+    for number in range(6):
+        (place / f"{number}.jpg").write_bytes(picture(number, side=1500))
+    alone, together = made(tmp_path, place, "alone"), made(tmp_path, place, "together")
+    embed(alone, [BlockMeans()])
+    embed(together, [BlockMeans(7, min_side=900), BlockMeans()])
+    names = alone.present()["content_hash"].tolist()
+    spec = BlockMeans().spec
+    assert np.array_equal(alone.features(spec).get(names), together.features(spec).get(names))
+
+
+def test_what_cannot_be_read_is_written_down_and_not_tried_again(tmp_path: Path, place: Path) -> None:
+    (place / "text.jpg").write_bytes(b"Remember the milk.\n" * 30)
+    (place / "cut.jpg").write_bytes(picture(5)[:700])
+    (place / "empty.jpg").write_bytes(b"")
+    dataset, extractor = made(tmp_path, place), BlockMeans()
+    report = embed(dataset, [extractor])
+    assert (report.embedded, report.problems) == (60, 3)
+    problems = dataset.items.set_index("uid")["problem"]
+    assert "it is text" in problems["text.jpg"]
+    assert "the file ends after 700 bytes" in problems["cut.jpg"]
+    assert "the file is empty" in problems["empty.jpg"]
+    assert len(dataset.present()) == 60
+    dataset.rescan()
+    assert embed(dataset, [extractor]).problems == 0
+    assert extractor.prepared == 60
+    assert (dataset.items["status"] == "problem").sum() == 3
+    (place / "text.jpg").write_bytes(picture(77))
+    assert dataset.rescan().problems == 2
+    assert embed(dataset, [extractor]).embedded == 1
+
+
+def test_files_that_vanish_or_change_are_tried_again_after_the_next_scan(tmp_path: Path, place: Path) -> None:
+    dataset, extractor = made(tmp_path, place), BlockMeans()
+    (place / "00001.jpg").rename(tmp_path / "aside.jpg")
+    (place / "00002.jpg").write_bytes(picture(200))
+    report = embed(dataset, [extractor])
+    assert (report.embedded, report.problems) == (58, 2)
+    assert dataset.item("00001.jpg")["problem"] == "it is not there (any more)"
+    assert "changed since the last scan" in dataset.item("00002.jpg")["problem"]
+    assert dataset.pictures.problems() == {}
+    assert dataset.features(extractor.spec).missing([content_hash(picture(200))])
+    (tmp_path / "aside.jpg").rename(place / "00001.jpg")
+    dataset.rescan()
+    assert embed(dataset, [extractor]).embedded == 2
+    assert len(dataset.present()) == 60
+
+
+def test_an_extractor_that_gives_no_numbers_harms_one_picture(tmp_path: Path, place: Path) -> None:
+    class Strange(BlockMeans):
+        def compute(self, batch: np.ndarray) -> np.ndarray:
+            rows = super().compute(batch)
+            rows[rows[:, 0] == self.dark, 0] = np.nan
+            return rows
+
+        dark = float(BlockMeans().prepare(decode(picture(9)).rgb)[0, 0, 0]) / 255
+
+    dataset = made(tmp_path, place)
+    embed(dataset, [Strange()])
+    assert "not finite" in dataset.item("00009.jpg")["problem"]
+    assert len(dataset.features(Strange().spec)) == len(dataset.present())
+
+
+def test_an_error_of_an_extractor_keeps_what_was_written(
+    tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing(BlockMeans):
+        def compute(self, batch: np.ndarray) -> np.ndarray:
+            if len(self.batches) == 5:
+                raise RuntimeError("the network broke")
+            return super().compute(batch)
+
+    monkeypatch.setattr(embedding, "PART_ROWS", embedding._AHEAD + 8)
+    dataset = made(tmp_path, place)
+    with pytest.raises(RuntimeError, match="the network broke"):
+        embed(dataset, [Failing()])
+    rows = len(dataset.features(BlockMeans().spec))
+    assert 0 < rows < 60
+    assert embed(dataset, [BlockMeans()]).embedded == 60 - rows
+
+
+def test_cancelling_keeps_what_was_computed(tmp_path: Path, place: Path) -> None:
+    dataset, extractor, calls = made(tmp_path, place), BlockMeans(), [0]
+
+    def cancelled() -> bool:
+        calls[0] += 1
+        return calls[0] > 20
+
+    with pytest.raises(Cancelled, match="21 of 60"):
+        embed(dataset, [extractor], cancelled=cancelled)
+    assert len(dataset.features(extractor.spec)) == dataset.pictures.count() == 21
+    report = embed(dataset, [extractor])
+    assert (report.embedded, report.skipped) == (39, 21)
+
+
+def test_progress_has_a_rate_and_an_end(tmp_path: Path, place: Path) -> None:
+    heard: list[Progress] = []
+    embed(made(tmp_path, place), [BlockMeans(pause=0.04)], heard.append)
+    assert (heard[0].done, heard[0].total) == (0, 60)
+    assert heard[-1].done == 60
+    assert [each.done for each in heard] == sorted(each.done for each in heard)
+    later = [each for each in heard if each.per_second]
+    assert later
+    assert all(5 < (each.per_second or 0) < 500 for each in later)
+    assert later[-1].seconds_left == 0
+
+
+def test_decoding_runs_ahead_but_not_away(tmp_path: Path) -> None:
+    put(tmp_path / "pictures", range(300))
+    dataset, started, taken, most = made(tmp_path, tmp_path / "pictures"), [0], [0], [0]
+
+    class Watching(BlockMeans):
+        def prepare(self, rgb: np.ndarray) -> np.ndarray:
+            started[0] += 1
+            most[0] = max(most[0], started[0] - taken[0])
+            return super().prepare(rgb)
+
+        def compute(self, batch: np.ndarray) -> np.ndarray:
+            rows = super().compute(batch)
+            taken[0] += len(batch)
+            return rows
+
+    embed(dataset, [Watching(pause=0.002)])
+    assert 8 < most[0] < 200
+
+
+def test_one_run_at_a_time(tmp_path: Path, place: Path) -> None:
+    dataset, failures = made(tmp_path, place), []
+    thread = threading.Thread(target=lambda: embed(dataset, [BlockMeans(pause=0.02)]))
+    thread.start()
+    time.sleep(0.3)
+    try:
+        embed(Dataset.open(Workspace(tmp_path / "ws"), "photos"), [BlockMeans(3)])
+    except Busy as error:
+        failures.append(str(error))
+    thread.join()
+    assert failures == ["Photos is being worked on already; wait until that has finished."]
+
+
+# a real process, killed
+
+
+def _files(dataset: Dataset) -> dict[str, bytes]:
+    root = dataset.root / "features"
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def _thumbs(dataset: Dataset) -> list[tuple]:
+    if not dataset.pictures.count():
+        return []
+    with sqlite3.connect(dataset.pictures.path) as connection:
+        return connection.execute("SELECT * FROM pictures ORDER BY hash").fetchall()
+
+
+def _start(workspace: Path) -> subprocess.Popen[str]:
+    root = Path(__file__).resolve().parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    return subprocess.Popen(
+        [sys.executable, __file__, str(workspace)], stdout=subprocess.PIPE, text=True, env=environment
+    )
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
+def test_killed_at_any_moment_and_resumed_it_ends_in_the_same_bytes(tmp_path: Path) -> None:
+    """Five kills at random moments of one run: each loses at most 512 pictures, and the bytes are those of a run that
+    nobody disturbed."""
+    count = 1600
+    place = tmp_path / "pictures"
+    put(place, range(count))
+    (place / "00700.jpg").write_bytes(b"text")
+    quiet = made(tmp_path, place, "quiet")
+    embed(quiet, [BlockMeans(), BlockMeans(3)])
+    dataset = made(tmp_path, place, "killed")
+    rng = random.Random(time.time_ns())
+    kills, stored = 0, 0
+    for moment in [
+        rng.randint(0, 300),
+        rng.randint(300, 700),
+        rng.randint(400, 600),
+        rng.randint(1, 900),
+        rng.randint(0, 200),
+    ]:
+        process = _start(tmp_path / "killed")
+        assert process.stdout is not None
+        seen = 0
+        for line in process.stdout:
+            seen = int(line)
+            if seen >= moment:
+                break
+        time.sleep(rng.random() * 0.05)
+        process.send_signal(signal.SIGKILL)
+        rest = process.stdout.read()
+        seen = int(rest[: rest.rfind("\n")].split()[-1]) if "\n" in rest else seen  # the last line may be cut
+        kills += process.wait() == -signal.SIGKILL
+        process.stdout.close()
+        for extractor in (BlockMeans(), BlockMeans(3)):
+            rows = len(dataset.features(extractor.spec))
+            assert rows >= stored + seen - 512
+            thumbs = {row[0] for row in _thumbs(dataset) if row[3]}
+            assert {name.decode() for name in dataset.features(extractor.spec).hashes()} <= thumbs
+        stored = min(len(dataset.features(BlockMeans(blocks).spec)) for blocks in (3, 4))
+    assert kills >= 3
+    process = _start(tmp_path / "killed")
+    process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert _files(dataset) == _files(quiet)
+    assert _thumbs(dataset) == _thumbs(quiet)
+    dataset.refresh()
+    assert dataset.items.drop(columns="mtime_ns").equals(quiet.items.drop(columns="mtime_ns"))
+    report = embed(dataset, [BlockMeans(), BlockMeans(3)])
+    assert (report.embedded, report.skipped) == (0, count - 1)
+
+
+def test_the_real_network_embeds_drawings_as_it_would_one_by_one(tmp_path: Path) -> None:
+    """lite0 through the whole pipeline gives the rows that it gives picture by picture."""
+    from explorer.extractors.registry import load
+
+    drawings = Path(__file__).resolve().parents[2] / "data" / "clipart"
+    place = tmp_path / "pictures"
+    for folder in ("animals", "buildings"):
+        (place / folder).mkdir(parents=True)
+        for path in sorted((drawings / folder).glob("*.jpg"))[:20]:
+            (place / folder / path.name).write_bytes(path.read_bytes())
+    dataset = made(tmp_path, place)
+    assert dataset.columns() == ["folder"]
+    network: Extractor = load("lite0")
+    contents = dataset.present()["content_hash"].nunique()
+    assert embed(dataset, [network]).embedded == contents
+    items = dataset.present()
+    got = dataset.features(network.spec).get(items["content_hash"].tolist())
+    assert got.shape == (len(items), network.spec.dim)
+    for number in (0, 7, 25):
+        alone = network.compute(network.prepare(decode((place / items["path"][number]).read_bytes()).rgb)[None])[0]
+        np.testing.assert_allclose(got[number], alone, rtol=2e-3, atol=2e-3 * float(np.abs(alone).max()))
+    assert embed(dataset, [network]).embedded == 0
+
+
+if __name__ == "__main__":
+    _counter = itertools.count(1)
+    embed(
+        Dataset.open(Workspace(Path(sys.argv[1])), "photos"),
+        [BlockMeans(pause=0.001), BlockMeans(3)],
+        cancelled=lambda: print(next(_counter), flush=True) is not None,  # called after each picture
+    )
