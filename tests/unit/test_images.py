@@ -315,11 +315,11 @@ def test_too_many_pixels_cost_nothing() -> None:
         saved(Image.new("L", (16_000, 6_500)), "JPEG"),
         saved(Image.new("L", (16_000, 6_500)), "GIF"),
     ]
-    started = time.perf_counter()
+    started = time.process_time()
     for bomb in bombs:
         with pytest.raises(Unreadable, match="pixels are more than the 100,000,000"):
             decode(bomb)
-    assert time.perf_counter() - started < 0.2
+    assert time.process_time() - started < 0.2
     assert decode(saved(Image.new("1", (200, 60)), "PNG"), max_pixels=12_000).width == 200
     with pytest.raises(Unreadable, match="200 x 61"):
         decode(saved(Image.new("1", (200, 61)), "PNG"), max_pixels=12_000)
