@@ -22,6 +22,10 @@ from benchmarks import running
 from benchmarks.running import RunningApp
 from explorer.workspace import Workspace
 
+# Several test workers share the cores; OpenMP threads that spin while they wait would starve each other (one test of
+# torch took 136 s on a busy machine, 16 s like this). Set before anything loads OpenMP; servers and workers inherit it.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 REQUIRED = os.environ.get("CI") == "true"
 """On CI a missing browser or database server is a failure, not a reason to skip."""
 NO_BROWSER = "no Chromium or Chrome on this machine, and Playwright could not fetch one"
