@@ -158,7 +158,7 @@ class Gallery {
     openLightbox({
       dataset: this.data.dataset, space: this.data.space, entries: this.items, at: place, themeFrom: this.root,
       onSimilar: this.data.similar ? (uid) => this.trigger("similar", { uid }) : undefined,
-      onMove: (next) => this.rove(next),
+      onMove: (next) => this.cards[next]?.querySelector(".gl-open"),
     });
   }
 

@@ -12,7 +12,9 @@ _component = st.components.v2.component(
     "explorer_labeller",
     html="<div class='ex-root'></div>",
     css=style("labeller/labeller.css"),
-    js=script("labeller/queue.js", "labeller/book.js", "labeller/batch.js", "labeller/sorted.js", "labeller/labeller.js"),
+    js=script(
+        "labeller/queue.js", "labeller/book.js", "labeller/batch.js", "labeller/sorted.js", "labeller/labeller.js"
+    ),
 )
 
 
@@ -46,7 +48,9 @@ def labeller(
         "question": {
             "id": question["id"],
             "name": question["name"],
-            "classes": [{name: each.get(name) for name in ("id", "name", "colour", "count")} for each in question["classes"]],
+            "classes": [
+                {name: each.get(name) for name in ("id", "name", "colour", "count")} for each in question["classes"]
+            ],
         },
         "seq": int(seq),
         "policy": policy,

@@ -116,7 +116,8 @@ class Batch {
     card.classList.add("lr-at");
     this.grid.setAttribute("aria-activedescendant", card.id);
     const { top, bottom } = card.getBoundingClientRect();
-    if (top < 0 || bottom > window.innerHeight) card.scrollIntoView({ block: "nearest" });
+    const beside = this.large.offsetTop === this.side.offsetTop; // else scrolling would hide the large one above
+    if (beside && (top < 0 || bottom > window.innerHeight)) card.scrollIntoView({ block: "nearest" });
     this.showLarge(item);
   }
 
@@ -207,7 +208,7 @@ class Batch {
     if (!this.items.length) return;
     openLightbox({
       dataset: data.dataset, space: data.space, entries: this.items, at: this.at, themeFrom: root,
-      onSimilar: this.panel.onSimilar(), onMove: (place) => this.focus(place),
+      onSimilar: this.panel.onSimilar(), onMove: (place) => { this.focus(place); },
     });
   }
 }

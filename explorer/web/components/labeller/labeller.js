@@ -199,7 +199,7 @@ class Labeller {
   act(event) {
     const digit = digitOf(event);
     const { classes } = this.data.question;
-    if (event.repeat && !event.key.startsWith("Arrow")) return digit >= 0;
+    if (event.repeat && event.key.length === 1) return true; // a key held down is one press
     if (digit > 0) {
       if (classes[digit - 1]) this.answer("yes", classes[digit - 1].id, event.timeStamp);
       return true;
@@ -210,6 +210,10 @@ class Labeller {
     }
     if (event.key === " " && !onButton) {
       this.batch.toggle();
+      return true;
+    }
+    if (event.key === "Enter" && deepFocus() === this.batch.grid) {
+      this.batch.zoom();
       return true;
     }
     if (event.key === "Escape" && this.batch.selected.size) {

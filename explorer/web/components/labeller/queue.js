@@ -84,7 +84,10 @@ class AnswerQueue {
       const wait = Math.min(RETRY_MOST_MS, RETRY_FIRST_MS * 2 ** this.tries);
       this.tries++;
       this.retrying = setTimeout(this.wake, wait);
-    } else if (sent.length > 1) {
+      return;
+    }
+    this.trouble = "";
+    if (sent.length > 1) {
       this.oneByOne = true; // find out which one it is
     } else {
       this.forget(new Set([sent[0].client_event_id]));

@@ -123,6 +123,7 @@ class MapView {
       if (xy.length !== 2 * this.data.n) throw new HttpError("The map has been made anew meanwhile; reload the page.", 409);
       this.points = new Points(xy);
       this.renderer ??= makeRenderer(this.canvas);
+      this.canvas = this.renderer.canvas;
       this.surface.dataset.renderer = this.renderer.kind;
       this.renderer.setPoints(this.points);
       this.resize(true);
@@ -239,7 +240,7 @@ class MapView {
     const { view, points } = this;
     const ratio = this.canvas.width / view.width;
     const even = 2 * Math.sqrt((0.09 * view.width * view.height) / (Math.PI * Math.max(points.present, 1)));
-    const size = clamp(clamp(even, points.n > 300000 ? 1.4 : 2.2, 8) * Math.max(view.zoom, 0.6) ** 0.42, 1.2, 15);
+    const size = clamp(clamp(even, points.n > 300000 ? 1.4 : 2.2, 8) * Math.max(view.zoom, 0.6) ** 0.42, 1.2, 11);
     const strength = points.present > 200000 ? 0.65 : points.present > 20000 ? 0.78 : 0.9;
     return { size: size * ratio, strength, faint: this.faint, faintness: points.present > 20000 ? 0.22 : 0.4 };
   }

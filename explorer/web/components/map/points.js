@@ -124,8 +124,9 @@ class Points {
     const xs = polygon.map((corner) => corner[0]);
     const ys = polygon.map((corner) => corner[1]);
     const box = { left: Math.min(...xs), right: Math.max(...xs), bottom: Math.min(...ys), top: Math.max(...ys) };
+    const inside = insideOf(polygon, box);
     this.within(box, (row, x, y) => {
-      if (!insidePolygon(polygon, x, y)) return;
+      if (!inside(x, y)) return;
       chosen[row] = 1;
       count++;
     });
@@ -163,16 +164,30 @@ class Points {
   }
 }
 
-/** Even-odd rule; the same arithmetic as points_in_polygon on the server, so that both find the same pictures. */
-function insidePolygon(polygon, x, y) {
-  let inside = false;
+/**
+ * (x, y) => bool by the even-odd rule; the same arithmetic as points_in_polygon on the server, so that both find the
+ * same pictures. Edges are sorted into bands of height, so that a point meets only those that pass by it.
+ */
+function insideOf(polygon, { bottom, top }) {
+  const bands = Array.from({ length: 256 }, () => []);
+  const bandOf = (y) => clamp(Math.floor(((y - bottom) / (top - bottom)) * 256), 0, 255) || 0;
   let [x1, y1] = polygon[polygon.length - 1];
   for (const [x2, y2] of polygon) {
-    if (y1 > y !== y2 > y && x < ((x1 - x2) * (y - y2)) / (y1 - y2) + x2) inside = !inside;
-    x1 = x2;
-    y1 = y2;
+    for (let band = bandOf(Math.min(y1, y2)); band <= bandOf(Math.max(y1, y2)); band++) bands[band].push([x1, y1, x2, y2]);
+    [x1, y1] = [x2, y2];
   }
-  return inside;
+  const flat = bands.map((edges) => Float64Array.from(edges.flat()));
+  return (x, y) => {
+    const edges = flat[bandOf(y)];
+    let inside = false;
+    for (let at = 0; at < edges.length; at += 4) {
+      const ya = edges[at + 1];
+      const yb = edges[at + 3];
+      const crosses = ya > y !== yb > y && x < ((edges[at] - edges[at + 2]) * (y - yb)) / (ya - yb) + edges[at + 2];
+      if (crosses) inside = !inside;
+    }
+    return inside;
+  };
 }
 
 /**

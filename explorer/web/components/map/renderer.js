@@ -19,7 +19,7 @@ void main() {
   tint = choosing && !front ? faint : vec4(colour.rgb, strength);
 }`;
 const FRAGMENT = `#version 300 es
-precision mediump float;
+precision highp float;
 flat in vec4 tint;
 uniform float size;
 out vec4 colour;
@@ -32,7 +32,15 @@ void main() {
 
 function makeRenderer(canvas) {
   const gl = canvas.getContext("webgl2", { antialias: false, alpha: true, premultipliedAlpha: true, powerPreference: "high-performance" });
-  return gl ? new GpuRenderer(canvas, gl) : new PlainRenderer(canvas);
+  if (!gl) return new PlainRenderer(canvas);
+  try {
+    return new GpuRenderer(canvas, gl);
+  } catch (error) {
+    console.warn(`the map is drawn without the graphics card: ${error.message}`);
+    const fresh = canvas.cloneNode(); // a canvas that has been asked for one kind of context gives no other
+    canvas.replaceWith(fresh);
+    return new PlainRenderer(fresh);
+  }
 }
 
 class GpuRenderer {

@@ -118,7 +118,7 @@ class GroupNames {
   }
 
   show(labels) {
-    this.names = labels.map(({ x, y, text }) => ({ x, y, node: el("span", { class: "mp-group", textContent: text, title: text }) }));
+    this.names = labels.map(({ x, y, text }) => ({ x, y, node: el("span", { class: "mp-group mp-away", textContent: text, title: text }) }));
     this.node.replaceChildren(...this.names.map((name) => name.node));
     for (const name of this.names) [name.width, name.height] = [name.node.offsetWidth || 80, name.node.offsetHeight || 20];
   }

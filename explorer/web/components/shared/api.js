@@ -3,6 +3,7 @@
 const PAGE = (window.__explorer ??= { buffers: new Map(), details: new Map(), queues: new Map(), views: new Map() });
 const BUFFERS_KEPT = 12;
 const DETAILS_KEPT = 2000;
+const DETAILS_MS = 60000;
 
 class HttpError extends Error {
   constructor(message, status) {
@@ -45,14 +46,14 @@ async function request(url, options = {}) {
 }
 
 async function getJson(url, signal) {
-  return (await request(url, { signal })).json();
+  return (await request(url, { signal, priority: "high" })).json(); // before the pictures that are under way
 }
 
 async function postJson(url, body) {
   const headers = { "Content-Type": "application/json", "X-Explorer": "1" };
   const text = JSON.stringify(body);
   // keepalive lets a small post outlive the page; browsers refuse it for more than 64 KB
-  return (await request(url, { method: "POST", headers, body: text, keepalive: text.length < 60000 })).json();
+  return (await request(url, { method: "POST", headers, body: text, keepalive: text.length < 60000, priority: "high" })).json();
 }
 
 /** A binary file, fetched once a page however many components ask; the oldest are let go. */
@@ -66,14 +67,14 @@ function getBuffer(url) {
   return coming;
 }
 
-/** What item.json says about a picture: by {uid} or by {row, gen}; kept for the life of the page. */
+/** What item.json says about a picture: by {uid} or by {row, gen}; kept for a minute. */
 function getDetails(dataset, space, which, signal) {
   const url = address(dataset, "item.json", { space: space || undefined, ...which });
   const known = PAGE.details.get(url);
-  if (known) return Promise.resolve(known);
+  if (known && performance.now() - known.at < DETAILS_MS) return Promise.resolve(known.details);
   return getJson(url, signal).then((details) => {
     if (PAGE.details.size > DETAILS_KEPT) PAGE.details.clear();
-    PAGE.details.set(url, details);
+    PAGE.details.set(url, { details, at: performance.now() });
     return details;
   });
 }

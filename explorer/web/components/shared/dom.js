@@ -56,7 +56,7 @@ function iconButton(name, label, words, onClick, extra = "") {
 }
 
 const counting = new Intl.NumberFormat("en-US");
-const shortNumber = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 3 });
+const shortNumber = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 4, useGrouping: "min2" });
 
 function pictures(n) {
   return `${counting.format(n)} ${n === 1 ? "picture" : "pictures"}`;
@@ -127,6 +127,7 @@ function mountOnce(instances, component, create) {
   }
   living.update(component);
   return () => {
+    if (PAGE.lightbox?.themeFrom === root) PAGE.lightbox.close(); // it must not stay over another page
     instances.get(parentElement)?.destroy();
     instances.delete(parentElement);
   };

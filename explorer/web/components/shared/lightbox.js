@@ -3,11 +3,12 @@
 
 /**
  * Open it. `entries` is the list the picture came from: [{uid} or {row, gen}, each with hash? and caption?], `at` the
- * place in it. `onSimilar(uid)`, if given, is what "Pictures like this" does. Focus returns to where it was.
+ * place in it. `onSimilar(uid)`, if given, is what "Pictures like this" does. Focus returns to where it was,
+ * or to the element that `onMove(place)` gave for the picture shown last.
  */
 function openLightbox({ dataset, space, entries, at, themeFrom, onSimilar, onMove }) {
   PAGE.lightbox?.close();
-  const box = new Lightbox({ dataset, space, entries, at, onSimilar, onMove });
+  const box = new Lightbox({ dataset, space, entries, at, themeFrom, onSimilar, onMove });
   copyTheme(themeFrom, box.host);
   PAGE.lightbox = box;
   box.open();
@@ -45,7 +46,7 @@ class Lightbox {
     const actions = el("div", { class: "lb-actions" }, this.similar, this.original, this.returning);
     const side = el("div", { class: "lb-side" }, closing, this.caption, this.note, actions, this.table, this.like, this.strip);
     const stage = el("div", { class: "lb-left" }, this.stage, this.backwards, this.forwards, this.place);
-    this.dialog = el("dialog", { class: "ex-theme lb", aria: { labelledby: "lb-caption", modal: "true" } }, stage, side);
+    this.dialog = el("dialog", { class: "ex-theme lb", tabIndex: -1, aria: { labelledby: "lb-caption", modal: "true" } }, stage, side);
     this.dialog.addEventListener("keydown", (event) => this.onKey(event));
     this.dialog.addEventListener("keyup", (event) => event.stopPropagation());
     this.dialog.addEventListener("cancel", (event) => {
@@ -89,7 +90,7 @@ class Lightbox {
     if (next < 0 || next >= this.entries.length) return;
     this.at = next;
     this.trail = [];
-    this.onMove?.(next);
+    this.focusBefore = this.onMove?.(next) ?? this.focusBefore;
     this.show(this.entries[next]);
   }
 
@@ -132,6 +133,8 @@ class Lightbox {
     this.forwards.disabled = this.at === this.entries.length - 1;
     this.returning.hidden = this.trail.length === 0;
     this.similar.hidden = !this.onSimilar;
+    const focused = this.host.shadowRoot.activeElement;
+    if (!focused || focused.disabled || focused.hidden) this.dialog.focus(); // what was pressed may be gone; keys go on
     this.image.classList.add("lb-waiting");
     if (entry.hash) this.image.src = thumbAddress(this.dataset, entry.hash);
     else this.image.removeAttribute("src");

@@ -1,0 +1,114 @@
+"""A small Streamlit app around the components alone: real pages and real routes, with answers kept in memory.
+
+`?view=map|gallery|labeller` chooses what is shown; `n`, `by` and others vary it. Started by test_components.py.
+"""
+
+import json
+import time
+
+import numpy as np
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from components_world import CLASSES, COLOURS, KINDS, MEMORY, ROUTES, N, card, world
+
+
+def legend(n: int) -> list[dict]:
+    counts = np.bincount(world(n)[1], minlength=len(KINDS))
+    return [{"label": k, "count": int(c), "colour": f} for k, c, f in zip(KINDS, counts, COLOURS, strict=True)]
+
+
+def map_page(n: int) -> None:
+    from explorer.web.components.map import map_view, points_in_polygon
+
+    state, query = st.session_state, st.query_params
+    by = query.get("by", "column:kind")
+    kind = {"column:year": "number", "none": "none"}.get(by, "category")
+    scale = {"min": 1900, "max": 2020} if kind == "number" else legend(n)
+    xy, kinds = world(n)
+
+    def lassoed(event: dict) -> None:
+        began = time.perf_counter()
+        mask = points_in_polygon(xy, event["polygon"]) & ~np.isin(kinds, event["hidden_codes"])
+        state.took = time.perf_counter() - began
+        state.rows = np.flatnonzero(mask)
+        state.event = event
+
+    def cleared() -> None:
+        state.pop("rows", None)
+        state.event = "cleared"
+
+    rows = state.get("rows")
+    names = [{"x": float(x), "y": float(y), "text": f"{k} heap"} for k, (x, y) in zip(KINDS * 3, xy[:12], strict=False)]
+    map_view(
+        dataset="demo", space=f"s{n}", generation=1, n=n, filter=query.get("f", ""),
+        colour={"by": by, "v": "1", "kind": kind, "title": by.partition(":")[2], "legend": scale},
+        selection=rows, hidden=query.get_all("hide"), labels=names if "names" in query else [], key="map",
+        height=int(query.get("height", 560)), on_lasso=lassoed, on_clear=cleared,
+        on_similar=lambda uid: st.write(f"similar to {uid}"),
+        on_hidden=lambda labels: state.update(hid=labels),
+    )  # fmt: skip
+    st.text(f"rows: {'none' if rows is None else len(rows)}")
+    if state.get("hid") is not None:
+        st.text(f"hidden: {state.hid}")
+    if isinstance(state.get("event"), dict):
+        st.text(
+            f"count: {state.event['count']} bytes: {len(json.dumps(state.event))} server: {state.took * 1e3:.0f} ms"
+        )
+    st.button("Clear from the page", on_click=cleared)
+
+
+def gallery_page(n: int) -> None:
+    from explorer.web.components.gallery import gallery
+
+    items = [card(row) for row in range(n)]
+    for row in range(0, n, 5):
+        items[row] |= {"badge": f"{90 - row % 40} %", "note": "a note about this one"}
+    gallery(
+        items, dataset="demo", space=f"s{N}", key="gallery", selectable="select" in st.query_params,
+        on_select=lambda uids: st.session_state.update(chosen=uids), empty="Nothing is odd here.",
+        on_similar=lambda uid: st.text(f"similar to {uid}"),
+    )  # fmt: skip
+    st.text(f"chosen: {st.session_state.get('chosen')}")
+
+
+def labeller_page() -> None:
+    from explorer.web.components.labeller import labeller
+    from explorer.web.components.map import map_view
+
+    policies = [
+        {"id": "useful", "title": "Most useful", "why": "Where an answer teaches the most."},
+        {"id": "random", "title": "At random", "why": "For an honest measure."},
+    ]
+    st.session_state.runs = st.session_state.get("runs", 0) + 1
+    current = [e["class_id"] for e in MEMORY.current().values() if e["value"] == "yes"]
+    question = {
+        "id": "q1",
+        "name": "Which shape?",
+        "classes": [{**c, "count": current.count(c["id"])} for c in CLASSES],
+    }
+    labeller(
+        dataset="demo", space=f"s{N}", question=question, seq=len(MEMORY.events), policy="useful", policies=policies,
+        key="labeller", show_guess="guess" in st.query_params, on_similar=lambda uid: st.text(f"similar to {uid}"),
+    )  # fmt: skip
+    names = [{"label": c["name"], "count": 0, "colour": c["colour"]} for c in CLASSES]
+    guess = {"by": "guess:q1", "v": str(len(MEMORY.events)), "kind": "category", "title": "guess", "legend": names}
+    map_view(dataset="demo", space=f"s{N}", generation=1, n=N, key="map", height=320, colour=guess)
+    st.text(f"runs: {st.session_state.runs}")
+
+
+def main() -> None:
+    st.set_page_config(page_title="Components", layout="wide")
+    view, n = st.query_params.get("view", "map"), int(st.query_params.get("n", 1500))
+    if view == "gallery":
+        gallery_page(n)
+    elif view == "labeller":
+        labeller_page()
+    else:
+        map_page(n)
+
+
+if get_script_run_ctx(suppress_warning=True) is None:
+    app = st.App(__file__, routes=ROUTES)
+else:
+    main()
