@@ -80,7 +80,7 @@ with st.sidebar:
                     rt.questions.rename(question_id, renamed)
                 for c in question.classes:
                     if names[c.id].strip() != c.name:
-                        rt.questions.rename_class(c.id, names[c.id])
+                        rt.questions.rename_class(question_id, c.id, names[c.id])
                 if added.strip():
                     rt.questions.add_class(question_id, added)
                 st.rerun()

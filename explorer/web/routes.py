@@ -20,7 +20,7 @@ from explorer.sharing import exports
 from explorer.sharing.access import Person, Scope, authorise
 from explorer.web import gate, views
 from explorer.web.answering import batch, order, record
-from explorer.web.colours import colouring, in_space
+from explorer.web.colours import colouring
 from explorer.web.filters import Filter
 from explorer.web.runtime import Runtime, runtime
 
@@ -146,9 +146,8 @@ def points(call: Call) -> Response:
     xy = space.xy.astype("<f4")
     wanted = Filter.parse(call.query.get("f"))
     if wanted:
-        items = in_space(call.rt.dataset(call.dataset), space)
         xy = xy.copy()
-        xy[~wanted.mask(items.assign(uid=space.uids, caption=items["caption"].fillna("")))] = float("nan")
+        xy[~wanted.mask(views.space_items(call.rt.dataset(call.dataset), space))] = float("nan")
     return _bytes(xy.tobytes())
 
 
@@ -187,9 +186,7 @@ def batch_json(call: Call) -> Response:
 
 @rule("answers.csv", "look")
 def answers_csv(call: Call) -> Response:
-    question = call.rt.questions.get(call.need("question"))
-    if question.dataset_id != call.dataset:
-        raise NotFound("That question belongs to another collection.")
+    question = views.question_of(call.rt, call.dataset, call.need("question"))
     text = views.answers_csv(call.rt, call.rt.dataset(call.dataset), question, call.query.get("space", ""))
     return _download(text.encode("utf-8-sig"), f"{question.name} answers.csv", "text/csv; charset=utf-8")
 

@@ -16,7 +16,7 @@ from explorer.collection.dataset import Dataset
 from explorer.errors import ExplorerError, NotFound, Refused
 from explorer.sharing.access import Person, Scope, authorise
 from explorer.space import Space
-from explorer.web import gate
+from explorer.web import gate, views
 from explorer.web.filters import Filter, choices
 from explorer.web.runtime import Runtime, runtime
 
@@ -184,8 +184,7 @@ def open_view(page: str, action: str = "look") -> View:
         key = choose("s", "Compare pictures by", {space.key: space.title for space in spaces})
         space = rt.space(dataset_id, key)
         chosen = _filter_controls(dataset)
-    items = dataset.items.set_index("uid", drop=False).reindex(space.uids)
-    items = items.assign(uid=space.uids, caption=items["caption"].fillna(""), status=items["status"].fillna("gone"))
+    items = views.space_items(dataset, space)
     mask = chosen.mask(items) & (items["status"] == "ok").to_numpy()
     return View(rt, person, dataset, space, items, mask, chosen)
 

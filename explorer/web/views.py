@@ -60,6 +60,13 @@ def _shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def space_items(dataset: Dataset, space: Space) -> pd.DataFrame:
+    """The items in the space's row order; a picture the dataset does not know (any more) has status "gone"."""
+    items = in_space(dataset, space)
+    known = {"caption": items["caption"].fillna(""), "status": items["status"].fillna("gone")}
+    return items.assign(uid=space.uids, **known)
+
+
 def selected_items(rt: "Runtime", dataset: Dataset, query: dict[str, str]) -> pd.DataFrame:
     """The items that `sel` (a kept selection) or `f` (a filter) or neither (all) name."""
     if query.get("sel"):

@@ -1,0 +1,205 @@
+"""A person's path through the demo, in Chromium: from the map to an answer for every picture, and back by the link."""
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from benchmarks.running import RunningApp, command_line
+
+pytestmark = pytest.mark.browser
+expect.set_options(timeout=30_000)  # a busy machine is slow, not wrong
+
+ALIVE = ("animals", "people", "plants")
+
+
+def circle(page: Page, surface: Locator, x: float, y: float, radius: float) -> None:
+    """Draw around a place of the map, given in parts of its size; the radius in pixels."""
+    box = surface.bounding_box()
+    assert box
+    cx, cy = box["x"] + x * box["width"], box["y"] + y * box["height"]
+    page.mouse.move(cx + radius, cy)
+    page.mouse.down()
+    for step in range(1, 26):
+        page.mouse.move(cx + radius * math.cos(step / 4), cy + radius * math.sin(step / 4))
+    page.mouse.up()
+
+
+def settled(page: Page) -> None:
+    """Streamlit has finished the run that the last click began."""
+    page.wait_for_timeout(300)
+    expect(page.locator("[data-testid='stStatusWidget']")).to_have_count(0)
+
+
+def go(page: Page, title: str) -> None:
+    page.get_by_role("link", name=re.compile(rf"{title}$")).first.click()
+    settled(page)
+
+
+def pictures_loaded(page: Page, css: str) -> None:
+    """Every picture of a grid that is in view has arrived."""
+    page.wait_for_function(
+        """css => { const roots = [document, ...[...document.querySelectorAll('*')].map(e => e.shadowRoot).filter(Boolean)];
+        const found = roots.flatMap(r => [...r.querySelectorAll(css + ' img')]);
+        const seen = found.filter(i => { const b = i.getBoundingClientRect(); return b.bottom > 0 && b.top < innerHeight; });
+        return seen.length > 0 && seen.every(i => i.complete && i.naturalWidth > 0); }""",
+        arg=css,
+    )
+
+
+def test_from_the_map_to_answers_and_back_by_the_link(server: RunningApp, page: Page) -> None:
+    page.goto(server.entering("/map?d=clipart"))
+    assert server.token not in page.url
+    surface = page.locator(".mp-surface[data-ready]")
+    expect(surface).to_be_visible()
+    expect(page.get_by_text("1,500 pictures").first).to_be_visible()
+
+    # map -> lasso -> gallery
+    page.get_by_role("button", name=re.compile("drawing around")).click()
+    circle(page, surface, 0.5, 0.5, 110)
+    expect(page.get_by_text(re.compile(r"[\d,]+ pictures circled on the map"))).to_be_visible()
+    cards = page.locator(".gl-card")
+    expect(cards.first).to_be_visible()
+    cards.first.scroll_into_view_if_needed()
+    pictures_loaded(page, ".gl-card")
+    assert "sel=" in page.url
+    circled = page.get_by_text(re.compile("circled on the map")).inner_text()
+    first = cards.first.get_attribute("data-uid")
+    with page.expect_download() as got:
+        page.get_by_role("link", name="List (CSV)").click()
+    listed = got.value.path().read_text("utf-8-sig").splitlines()
+    assert f"{len(listed) - 1:,} pictures" in circled and any(line.startswith(str(first)) for line in listed)
+
+    # gallery -> one picture at full size, with its columns and neighbours -> similar
+    cards.first.click()
+    large = page.locator(".lb-image")
+    expect(large).to_be_visible()
+    expect(page.locator(".lb-columns")).to_contain_text("folder")
+    expect(page.locator(".lb-near").first).to_be_visible()
+    page.wait_for_function(
+        "() => { const s = document.querySelector('.explorer-lightbox').shadowRoot.querySelector('.lb-image');"
+        " return s.complete && s.naturalWidth > 0; }"
+    )
+    page.get_by_role("button", name=re.compile("Show pictures like this one")).click()
+    expect(page).to_have_url(re.compile(r"/similar\?.*uid="))
+    expect(page.get_by_text("Pictures like this", exact=True).first).to_be_visible()
+    expect(page.locator(".gl-card").nth(20)).to_be_attached()
+
+    # groups -> one group
+    go(page, "Groups")
+    page.get_by_role("button", name="Open", exact=True).first.click()
+    expect(page).to_have_url(re.compile("group="))
+    expect(page.get_by_role("button", name="All groups")).to_be_visible()
+    expect(page.locator(".gl-card").nth(8)).to_be_attached()
+
+    # odd ones out
+    go(page, "Odd ones out")
+    expect(page.locator(".gl-badge", has_text=re.compile("^1$"))).to_be_visible()
+    page.get_by_text(re.compile("There twice")).click()
+    expect(page.get_by_text(re.compile("sets of pictures that are the same"))).to_be_visible()
+
+    # a question
+    go(page, "Label")
+    page.get_by_label("Question", exact=True).fill("Is it alive?")
+    page.get_by_label("Answers, one a line").fill("alive\nnot alive")
+    page.get_by_role("button", name="Start labelling").click()
+    grid = page.locator(".lr-grid")
+    expect(page.locator(".lr-card").nth(10)).to_be_visible()
+    expect(page).to_have_url(re.compile("q="))
+
+    # 20 answers with the keyboard; what is alive is known from the folders
+    grid.focus()
+    for _ in range(20):
+        uid = page.locator(".lr-at").get_attribute("data-uid")
+        page.keyboard.press("1" if str(uid).split("/")[0] in ALIVE else "2")
+    expect(page.locator(".lr-saved")).to_have_text("Saved")
+    expect(page.locator(".lr-quality")).to_contain_text("20 answered")
+    results = page.locator(".lr-result")
+    expect(results.nth(10)).to_be_visible()
+    found = [str(results.nth(k).get_attribute("data-uid")) for k in range(20)]
+    right = sum(uid.split("/")[0] in ALIVE for uid in found)
+    assert right >= 14, f"of the 20 most likely alive, {right} are: {found}"
+
+    # the keys take back and give again
+    page.keyboard.press("u")
+    expect(page.locator(".lr-quality")).to_contain_text("19 answered")
+    page.keyboard.press("r")
+    expect(page.locator(".lr-quality")).to_contain_text("20 answered")
+
+    # the link, opened anew in the same browser: all still there
+    link = page.url
+    page.goto("about:blank")
+    page.goto(link)
+    expect(page.locator(".lr-quality")).to_contain_text("20 answered")
+    expect(page.locator(".lr-result").nth(10)).to_be_visible()
+    assert [str(page.locator(".lr-result").nth(k).get_attribute("data-uid")) for k in range(5)] == found[:5]
+    with page.expect_download() as got:
+        page.get_by_role("link", name="Answers and guesses (CSV)").click()
+    answers = got.value.path().read_text("utf-8-sig").splitlines()
+    assert len(answers) == 1501 and sum(",alive," in line or ",not alive," in line for line in answers) >= 1400
+
+
+def test_answers_survive_a_killed_server(start_server, demo_copy, page: Page, trouble) -> None:
+    trouble.allow("WebSocket|ERR_CONNECTION|Failed to fetch|request failed|console (error|warning)")
+    app = start_server(demo_copy)
+    page.goto(app.entering("/label?d=clipart"))
+    page.get_by_label("Question", exact=True).fill("Alive?")
+    page.get_by_label("Answers, one a line").fill("alive\nnot alive")
+    page.get_by_role("button", name="Start labelling").click()
+    expect(page.locator(".lr-card").nth(10)).to_be_visible()
+    page.locator(".lr-grid").focus()
+    for key in "1212":
+        page.keyboard.press(key)
+    expect(page.locator(".lr-saved")).to_have_text("Saved")
+    link = page.url
+    app.kill()
+    page.keyboard.press("1")  # nobody is there to take this one: the browser keeps it
+    expect(page.locator(".lr-saved")).to_contain_text("Not saved")
+    app.start()
+    page.goto(link)
+    expect(page.locator(".lr-quality")).to_contain_text("5 answered")
+
+
+def test_a_link_of_the_past_launch_does_not_let_in_and_says_so(start_server, demo_copy, page: Page, trouble) -> None:
+    trouble.allow("403")
+    app = start_server(demo_copy)
+    page.goto(app.url + "/map?d=clipart")
+    expect(page.get_by_text("closed to strangers")).to_be_visible()
+    page.goto(f"{app.url}/enter?token=wrong")
+    expect(page.get_by_text("closed to strangers")).to_be_visible()
+
+
+def test_an_uploaded_picture_finds_its_like(server: RunningApp, page: Page) -> None:
+    picture = next((Path(__file__).resolve().parents[2] / "data" / "clipart" / "animals").glob("*.jpg"))
+    page.goto(server.entering("/similar?d=clipart"))
+    page.locator("input[type=file]").set_input_files(picture)
+    expect(page.get_by_text("Pictures like yours")).to_be_visible()
+    expect(page.locator(".gl-card").nth(20)).to_be_attached()
+    nearest = str(page.locator(".gl-card").first.get_attribute("data-uid"))
+    assert nearest.endswith(picture.name) or nearest == f"animals/{picture.stem}", nearest
+
+
+def test_a_folder_is_added_and_stopped_in_the_browser(start_server, workspace, page: Page, tmp_path: Path) -> None:
+    source = tmp_path / "photos"
+    source.mkdir()
+    for picture in sorted((Path(__file__).resolve().parents[2] / "data" / "clipart" / "food").glob("*.jpg"))[:60]:
+        (source / picture.name).write_bytes(picture.read_bytes())
+    (source / "broken.jpg").write_text("not a picture")
+    app = start_server(workspace, EXPLORER_ROOTS=str(tmp_path))
+    page.goto(app.entering("/"))
+    expect(page.get_by_text("Welcome")).to_be_visible()
+    page.get_by_label(re.compile("Folder, table")).fill("/etc")
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.get_by_text("outside the folders that may be added")).to_be_visible()
+    page.get_by_label(re.compile("Folder, table")).fill(str(source))
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.get_by_text("60 pictures").first).to_be_visible(timeout=180_000)
+    page.get_by_role("button", name="Open", exact=True).click()
+    expect(page.locator(".mp-surface[data-ready]")).to_be_visible()
+    go(page, "Odd ones out")
+    page.get_by_text(re.compile(r"Problems \(1\)")).click()
+    expect(page.get_by_text("Files that could not be used")).to_be_visible()
+    said = command_line(workspace.root, "status", "photos", "--json").stdout
+    assert '"ok": 60' in said and '"problem": 1' in said
