@@ -43,6 +43,11 @@ class Quality:
     warning: str
     """Why to be careful with it; empty if nothing speaks against."""
 
+    @property
+    def sentence(self) -> str:
+        """Both, for the screen."""
+        return f"{self.words} {self.warning}".strip()
+
 
 def wilson(right: float, total: float, z: float = _Z95) -> tuple[float, float]:
     """95 % interval of a share (Wilson 1927); both may be fractions of answers. (0, 1) of nothing."""

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,7 +20,9 @@ from explorer.learning.classifier import LinearClassifier, fit_classifier
 from explorer.learning.evaluation import Quality, evaluate
 from explorer.learning.questions import Question, QuestionStore
 from explorer.learning.suggestions import Situation, copies_of, suggest, top_places
-from explorer.space import Space
+
+if TYPE_CHECKING:
+    from explorer.space import Space
 
 MAX_TRAINING = 10_000
 """Answers that a fit uses at most, drawn evenly from the classes: ridge has learnt what it can long before."""
@@ -51,7 +54,7 @@ class Scores:
     changed: int
     """Answers left out because the file has been edited since."""
     generation: int
-    space: Space
+    space: "Space"
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class Suggested:
 class _Prepared:
     """What depends on a space alone."""
 
-    space: Space
+    space: "Space"
     copies: np.ndarray
     groups: np.ndarray
     strangeness: np.ndarray
@@ -103,7 +106,7 @@ class LiveQuestions:
     `executor` is there for callers on an event loop: nothing here may run on the loop itself.
     """
 
-    def __init__(self, catalog: Catalog, open_space: Callable[[str, str], Space]) -> None:
+    def __init__(self, catalog: Catalog, open_space: "Callable[[str, str], Space]") -> None:
         self._questions = QuestionStore(catalog)
         self._answers = AnswerStore(catalog)
         self._open_space = open_space
@@ -147,11 +150,11 @@ class LiveQuestions:
         offset: int = 0,
         n: int = 100,
         after_seq: int = 0,
-        among: np.ndarray | None = None,
+        allowed: np.ndarray | None = None,
     ) -> Order:
         """`n` pictures from place `offset`, most likely first: to be of `class_id`, or of whatever they look like.
 
-        `among` (n,) bool keeps only some rows of the space. Pages of one state follow each other without gaps.
+        `allowed` (n,) bool keeps only some rows of the space. Pages of one state follow each other without gaps.
         """
         scores = self.scores(dataset_id, question_id, space_key, after_seq)
         if class_id and class_id not in scores.class_ids:
@@ -159,11 +162,11 @@ class LiveQuestions:
         if offset < 0 or n < 0:
             raise BadInput("A page of the order starts at 0 or later and holds 0 or more pictures.")
         size = len(scores.space.uids)
-        rows = np.arange(size) if among is None else np.flatnonzero(among)
+        rows = np.arange(size) if allowed is None else np.flatnonzero(allowed)
         if not scores.ready:
             page = rows[offset : offset + n]
             return Order(scores, tuple(_ranked(scores, int(row), None, None) for row in page), len(rows))
-        shares = scores.probabilities if among is None else scores.probabilities[rows]
+        shares = scores.probabilities if allowed is None else scores.probabilities[rows]
         if class_id:
             column = scores.class_ids.index(class_id)
             best, values = np.full(len(rows), column), shares[:, column]
@@ -182,12 +185,12 @@ class LiveQuestions:
         policy: str = "useful",
         n: int = 20,
         after_seq: int = 0,
-        among: np.ndarray | None = None,
+        allowed: np.ndarray | None = None,
         seed: int | None = None,
     ) -> Suggested:
         """Up to `n` pictures to answer next (see `suggestions`). Without a `seed` the same state gives the same ones.
 
-        `among` (n,) bool keeps only some rows of the space, e.g. those that are not gone or on the screen already.
+        `allowed` (n,) bool keeps only some rows of the space, e.g. those that are not gone or on the screen already.
         """
         scores = self.scores(dataset_id, question_id, space_key, after_seq)
         prepared = self._prepare(dataset_id, scores.space)
@@ -196,7 +199,7 @@ class LiveQuestions:
             copies=prepared.copies,
             strangeness=prepared.strangeness,
             answered=scores.answered,
-            excluded=np.zeros(len(scores.answered), bool) if among is None else ~np.asarray(among, bool),
+            excluded=np.zeros(len(scores.answered), bool) if allowed is None else ~np.asarray(allowed, bool),
             probabilities=scores.probabilities if scores.ready else None,
             class_ids=scores.class_ids,
             class_names=scores.class_names,
@@ -217,7 +220,7 @@ class LiveQuestions:
                 self._held.popitem(last=False)
             return slot
 
-    def _prepare(self, dataset_id: str, space: Space) -> _Prepared:
+    def _prepare(self, dataset_id: str, space: "Space") -> _Prepared:
         key = (dataset_id, space.key)
         with self._lock:
             held = self._prepared.get(key)

@@ -115,6 +115,8 @@ def _top(values: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:
 def top_places(values: np.ndarray, n: int) -> np.ndarray:
     """Places of the n largest of (m,) values, largest first, ties by place: the same whatever n is."""
     m = len(values)
+    if n <= 0:
+        return np.zeros(0, np.int64)
     if n >= m:
         return np.argsort(-values, kind="stable")
     edge = np.partition(values, m - n)[m - n]
