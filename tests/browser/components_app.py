@@ -8,9 +8,8 @@ import time
 
 import numpy as np
 import streamlit as st
-from streamlit.runtime.scriptrunner import get_script_run_ctx
-
 from components_world import CLASSES, COLOURS, KINDS, MEMORY, ROUTES, N, card, world
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 
 def legend(n: int) -> list[dict]:

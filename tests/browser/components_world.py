@@ -219,6 +219,10 @@ async def answers(request: Request) -> Response:
     return JSONResponse({"stored": stored, "latest": len(MEMORY.events)})
 
 
+def answer_of(event: dict | None) -> dict | None:
+    return None if event is None else {"value": event["value"], "class_id": event["class_id"]}
+
+
 async def order(request: Request) -> Response:
     query = request.query_params
     found, current = scores(), MEMORY.current()
@@ -234,7 +238,7 @@ async def order(request: Request) -> Response:
             **card(int(row)),
             "class_id": CLASSES[int(found[row].argmax())]["id"],
             "p": round(float(found[row, place]), 4),
-            "answer": (current.get(card(int(row))["uid"]) or {}).get("class_id"),
+            "answer": answer_of(current.get(str(card(int(row))["uid"]))),
         }
         for row in rows
     ]
@@ -246,7 +250,8 @@ async def batch(request: Request) -> Response:
     current = MEMORY.current()
     rows = [row for row in range(N) if card(row)["uid"] not in current]
     random.Random(query["policy"]).shuffle(rows)
-    found = [{**card(row), "probability": 0.08, "policy": query["policy"]} for row in rows[: int(query["n"])]]
+    chosen = {"probability": 0.08, "policy": query["policy"], "guess": {"class_id": "c1", "p": 0.9}}
+    found = [{**card(row), **chosen} for row in rows[: int(query["n"])]]
     return JSONResponse({"why": f"Chosen by {query['policy']}.", "items": found})
 
 

@@ -299,7 +299,7 @@ def test_gallery_selection_empty_and_broken(page: Page, app: str, control: Any, 
     expect(page.get_by_text("Nothing is odd here.")).to_be_visible()
 
 
-def test_a_closed_door_is_said_in_words(page: Page, app: str, trouble: Any) -> None:
+def test_a_closed_door_is_said_in_words(page: Page, app: str, control: Any, trouble: Any) -> None:
     trouble.allow("403")
     page.goto(f"{app}/?view=gallery&n=20")
     page.locator(".gl-open").nth(13).click()
@@ -368,6 +368,7 @@ def test_several_at_once_are_taken_back_and_given_again_together(page: Page, app
     page.keyboard.press("r")
     page.wait_for_function("window.__explorerTimings.length === 3 && window.__explorerTimings[2].stored !== null")
     assert [value for value, _ in control()["current"].values()] == ["yes", "yes"]
+    expect(page.locator(".lr-guess")).to_be_empty()
     page.keyboard.press("u")
     page.keyboard.press("Shift+U")
     page.wait_for_function("window.__explorerTimings.length === 5 && window.__explorerTimings[4].stored !== null")
@@ -436,3 +437,15 @@ def test_a_wrong_one_is_put_right_in_the_sorted_pictures(page: Page, app: str, c
     page.keyboard.press("1")  # keys do not answer what lies beneath
     page.keyboard.press("Escape")
     assert len(control()["events"]) == 5
+
+
+def test_the_guess_is_shown_only_when_asked_for(page: Page, app: str, control: Any) -> None:
+    page.goto(f"{app}/?view=labeller&guess=1")
+    expect(page.locator(".lr-guess")).to_have_text("Guess: square, sure")
+    page.keyboard.press("1")
+    expect(page.locator(".lr-saved")).to_have_text("Saved")
+    assert control()["events"][0]["blind"] is False
+    page.locator(".lr-select").select_option("random")
+    expect(page.get_by_text("Chosen by random.")).to_be_visible()
+    page.keyboard.press("z")
+    expect(page.locator("dialog.lb").get_by_text(re.compile(r"^\d+ of 24$"))).to_be_visible()

@@ -12,7 +12,6 @@ class Labeller {
     this.root = root;
     this.batch = new Batch(this);
     this.sorted = new Sorted(this);
-    this.guesses = new Map();
     this.build();
     this.onKey = this.onKey.bind(this);
     window.addEventListener("keydown", this.onKey, { capture: true });
@@ -124,9 +123,8 @@ class Labeller {
   }
 
   guessOf(item) {
-    const guess = item.guess ?? this.guesses.get(item.uid);
-    const found = this.data.question.classes.find((each) => each.id === guess?.class_id);
-    return found ? { words: `${found.name}, ${guess.p >= SURE ? "sure" : "not sure"}` } : undefined;
+    const found = this.data.question.classes.find((each) => each.id === item.guess?.class_id);
+    return found ? { words: `${found.name}, ${item.guess.p >= SURE ? "sure" : "not sure"}` } : undefined;
   }
 
   onSimilar() {
@@ -181,7 +179,6 @@ class Labeller {
   }
 
   learned(order) {
-    for (const item of order.items ?? []) this.guesses.set(item.uid, { class_id: item.class_id, p: item.p });
     if (order.counts) this.base = { counts: order.counts, seq: order.seq };
     this.paint();
   }
