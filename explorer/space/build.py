@@ -1,0 +1,273 @@
+"""Building a space: features of the present items to vectors, neighbours, map, groups, odd ones out and duplicates.
+
+Everything that compares pictures is computed over distinct contents and then spread over the items, so that a picture
+that is there a hundred times is one point of the graph: it neither fills its own neighbourhood nor breaks the map.
+"""
+
+import datetime
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from explorer.collection.dataset import Dataset
+from explorer.collection.progress import Meter, ProgressCallback
+from explorer.durable import write_json
+from explorer.errors import Cancelled, NotFound
+from explorer.space import clusters, index, outliers, projection
+from explorer.space.duplicates import duplicate_table
+from explorer.space.recipe import SpaceRecipe, Transform
+from explorer.space.space import FORMAT, Space, generation_dir, open_space, read_manifest, spaces_dir, stands_for
+
+KEPT = 2
+_CHUNK = 16_384
+_GROWTH = 0.2
+"""Beyond this share of new pictures the old fit no longer speaks for the collection, and everything is made anew."""
+
+
+def build_space(
+    dataset: Dataset,
+    recipe: SpaceRecipe,
+    progress: ProgressCallback | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    refit: bool = False,
+    seed: int = 0,
+) -> Space:
+    """Build the next generation of a space and give it back; the current one, if nothing has changed.
+
+    Without `refit` the transform, the map's places and the groups' numbers of the last generation are kept and new
+    pictures fitted in, unless more than a fifth are new. Pictures that a feature of the recipe lacks are left out.
+    A build that is cancelled or killed leaves the last generation as it was. Raises NotFound if no picture has the
+    features, Busy, Cancelled.
+    """
+    with dataset.writing():
+        folder = spaces_dir(dataset) / recipe.key
+        mark = stands_for(dataset, recipe)
+        manifest = read_manifest(folder)
+        if manifest and manifest["stands_for"] == mark and not refit and manifest["seed"] == seed:
+            return open_space(dataset, recipe.key)
+        old = open_space(dataset, recipe.key) if manifest and not refit and manifest["seed"] == seed else None
+        generation = 1 + max([int(path.name[1:]) for path in folder.glob("g*") if _is_generation(path)], default=0)
+        work = folder / f".g{generation:06d}.{os.getpid()}"
+        for leftover in folder.glob(".g*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        work.mkdir(parents=True)
+        try:
+            n = _Build(dataset, recipe, work, progress, cancelled, seed).run(old)
+            _make_durable(work)
+            os.replace(work, generation_dir(folder, generation))
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        write_json(
+            folder / "manifest.json",
+            {
+                "format": FORMAT,
+                "key": recipe.key,
+                "title": recipe.title,
+                "recipe": recipe.as_json(),
+                "generation": generation,
+                "n": n,
+                "seed": seed,
+                "stands_for": mark,
+                "created": (manifest or {}).get("created") or datetime.datetime.now(datetime.UTC).isoformat(),
+            },
+        )
+        for path in folder.glob("g*"):
+            if _is_generation(path) and int(path.name[1:]) <= generation - KEPT:
+                shutil.rmtree(path, ignore_errors=True)
+        return open_space(dataset, recipe.key)
+
+
+@dataclass
+class _Contents:
+    """The items of a build and the distinct contents behind them."""
+
+    uids: list[str]
+    hashes: list[str]
+    of_item: np.ndarray
+    """(n,) which content each item has."""
+    first_row: np.ndarray
+    """(u,) the first item of each content."""
+
+
+class _Build:
+    def __init__(
+        self,
+        dataset: Dataset,
+        recipe: SpaceRecipe,
+        work: Path,
+        progress: ProgressCallback | None,
+        cancelled: Callable[[], bool] | None,
+        seed: int,
+    ) -> None:
+        self.dataset, self.recipe, self.work, self.seed = dataset, recipe, work, seed
+        self.progress, self.cancelled = progress, cancelled
+        self.stores = [dataset.features(key) for key, _ in recipe.features]
+
+    def run(self, old: Space | None) -> int:
+        """Write every file of the generation; returns the number of pictures."""
+        contents = self._contents()
+        fresh = {name for name in contents.hashes if name not in set(old.hashes)} if old else set()
+        if old and len(fresh) > _GROWTH * len(set(contents.hashes)):
+            old = None
+        transform = old.fitted if old else self._fit(contents)
+        distinct = self._vectors(contents, transform)
+        graph, reach = self._graph(distinct)
+        xy = self._map(contents, distinct, graph, reach, old)
+        self._step("Finding groups", 0, 1)
+        even, centres = clusters.kmeans(distinct, self.seed, old.centres if old else None)
+        dense = clusters.dense_groups(xy)
+        self._step("Finding odd ones out", 0, 1)
+        odd = outliers.outlier_table(distinct, reach, self.seed)
+        self._step("Finding what is there twice", 0, 1)
+        twice = duplicate_table(contents.hashes, contents.first_row, graph, reach, self.dataset.pictures.thumb)
+        self._write(contents, transform, distinct, graph, reach, xy, even, dense, centres, odd, twice)
+        self._step("The map is ready", 1, 1)
+        return len(contents.uids)
+
+    def _step(self, stage: str, done: int, total: int) -> None:
+        if self.cancelled is not None and self.cancelled():
+            raise Cancelled(f"The map of {self.dataset.name} was stopped; the last one stays.")
+        Meter(stage, total, self.progress).update(done)
+
+    def _contents(self) -> _Contents:
+        present = self.dataset.present()
+        lacking: set[str] = set()
+        for store in self.stores:
+            lacking.update(store.missing(present["content_hash"].tolist()))
+        present = present[~present["content_hash"].isin(lacking)]
+        if not len(present):
+            names = ", ".join(key for key, _ in self.recipe.features)
+            raise NotFound(f"No picture of {self.dataset.name} has the features {names} yet; run the extractor first.")
+        hashes = present["content_hash"].tolist()
+        codes, _ = pd.factorize(present["content_hash"])
+        _, first = np.unique(codes, return_index=True)
+        return _Contents(present["uid"].tolist(), hashes, codes.astype(np.int64), first)
+
+    def _raw(self, names: list[str]) -> list[np.ndarray]:
+        return [store.get(names) for store in self.stores]
+
+    def _chunks(self, contents: _Contents, stage: str) -> list[list[str]]:
+        names = [contents.hashes[row] for row in contents.first_row]
+        self._step(stage, 0, len(names))
+        return [names[start : start + _CHUNK] for start in range(0, len(names), _CHUNK)]
+
+    def _fit(self, contents: _Contents) -> Transform:
+        sums = [np.zeros(store.dim) for store in self.stores]
+        for names in self._chunks(contents, "Gathering what was seen"):
+            for total, block in zip(sums, self._raw(names), strict=True):
+                total += block.sum(axis=0, dtype=np.float64)
+        return Transform.fit(self.recipe, sums, len(contents.first_row))
+
+    def _vectors(self, contents: _Contents, transform: Transform) -> np.ndarray:
+        """(u, d) of the distinct contents; the items' own go to vectors.f32.npy."""
+        chunks = self._chunks(contents, "Gathering what was seen")
+        distinct = np.concatenate([transform(self._raw(names)) for names in chunks])
+        stored = np.lib.format.open_memmap(
+            self.work / "vectors.f32.npy", mode="w+", dtype=np.float32, shape=(len(contents.uids), transform.dim)
+        )
+        for start in range(0, len(contents.uids), _CHUNK):
+            stored[start : start + _CHUNK] = distinct[contents.of_item[start : start + _CHUNK]]
+        stored.flush()
+        del stored
+        return distinct
+
+    def _graph(self, distinct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        stage = "Comparing pictures"
+        self._step(stage, 0, len(distinct))
+        return index.neighbour_graph(distinct, step=lambda done, total: self._step(stage, done, total))
+
+    def _map(
+        self, contents: _Contents, distinct: np.ndarray, graph: np.ndarray, reach: np.ndarray, old: Space | None
+    ) -> np.ndarray:
+        """(u, 2) places of the distinct contents."""
+        self._step("Drawing the map", 0, 1)
+        if old is None:
+            return projection.project(distinct, graph, reach, self.seed)
+        known = {name: row for row, name in enumerate(old.hashes)}
+        rows = np.array([known.get(contents.hashes[row], -1) for row in contents.first_row])
+        xy = np.where(rows[:, None] >= 0, old.xy[rows], 0).astype(np.float32)
+        new = np.flatnonzero(rows < 0)
+        if len(new):
+            settled = np.flatnonzero(rows >= 0)
+            near, scores = index.nearest(distinct[settled], distinct[new], min(5, len(settled)))
+            xy[new] = projection.place(xy[settled][near], np.maximum(1 - scores, 0))
+        return xy
+
+    def _write(
+        self,
+        contents: _Contents,
+        transform: Transform,
+        distinct: np.ndarray,
+        graph: np.ndarray,
+        reach: np.ndarray,
+        xy: np.ndarray,
+        even: np.ndarray,
+        dense: np.ndarray,
+        centres: np.ndarray,
+        odd: pd.DataFrame,
+        twice: pd.DataFrame,
+    ) -> None:
+        item = contents.of_item
+        rows, distances = spread_graph(graph, reach, item)
+        uids = pd.Series(contents.uids, dtype="str")
+        np.save(self.work / "map.npy", xy[item], allow_pickle=False)
+        np.save(self.work / "neighbours.npy", rows, allow_pickle=False)
+        np.save(self.work / "distances.npy", distances, allow_pickle=False)
+        means = {f"mean{number}": mean for number, mean in enumerate(transform.means)}
+        with open(self.work / "transform.npz", "wb") as file:
+            np.savez(file, allow_pickle=False, centres=centres, **means)
+        pd.DataFrame({"uid": uids, "content_hash": contents.hashes}).to_parquet(self.work / "rows.parquet")
+        pd.DataFrame({"kmeans": even[item], "hdbscan": dense[item]}).to_parquet(self.work / "clusters.parquet")
+        table = odd.iloc[item].reset_index(drop=True)
+        table.insert(0, "uid", uids)
+        table.insert(1, "row", np.arange(len(table)))
+        table["rank"] = table["rank"].rank(method="first").astype(np.int64)
+        table.to_parquet(self.work / "outliers.parquet")
+        twice.assign(uid=uids.iloc[twice["row"]].to_numpy()).to_parquet(self.work / "duplicates.parquet")
+        if len(item) > index.EXACT_SEARCH:
+            self._step("Preparing the search", 0, 1)
+            stored = np.load(self.work / "vectors.f32.npy", mmap_mode="r", allow_pickle=False)
+            index.write_index(index.build_index(stored, self.seed), self.work / "index.faiss")
+
+
+def spread_graph(graph: np.ndarray, reach: np.ndarray, item: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The graph of u distinct contents, (u, k), as one of n items of which `item` (n,) says the content.
+
+    An item's neighbours are its own copies first, then the items of the neighbouring contents; never itself.
+    Returns (n, m) int32 and float32 with m = min(NEIGHBOURS, n - 1).
+    """
+    n, m = len(item), min(index.NEIGHBOURS, len(item) - 1)
+    if len(graph) == n and np.array_equal(item, np.arange(n)):
+        return graph, reach
+    order = np.argsort(item, kind="stable")
+    starts = np.searchsorted(item[order], np.arange(len(graph) + 1))
+    rows, distances = np.empty((n, m), np.int32), np.empty((n, m), np.float32)
+    for number in range(n):
+        content = int(item[number])
+        found: list[int] = []
+        away: list[float] = []
+        for other, distance in [(content, 0.0), *zip(graph[content].tolist(), reach[content].tolist(), strict=True)]:
+            if len(found) >= m:
+                break
+            # one more than is wanted, since the item itself is dropped
+            some = [int(row) for row in order[starts[other] : starts[other + 1]][: m + 1] if row != number]
+            found += some
+            away += [distance] * len(some)
+        rows[number], distances[number] = found[:m], away[:m]
+    return rows, distances
+
+
+def _is_generation(path: Path) -> bool:
+    return bool(re.fullmatch(r"g\d{6,}", path.name))
+
+
+def _make_durable(work: Path) -> None:
+    for path in work.iterdir():
+        with open(path, "rb+") as file:
+            os.fsync(file.fileno())

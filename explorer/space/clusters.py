@@ -1,0 +1,64 @@
+"""Groups of pictures that are alike: even ones that hold every picture, and dense ones that leave the rest out."""
+
+import numpy as np
+
+FEWEST, MOST = 4, 40
+_SAMPLE = 20_000
+
+
+def kmeans(
+    vectors: np.ndarray, seed: int = 0, centres: np.ndarray | None = None, count: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """k-means (Lloyd, k-means++ start) on (n, d) unit vectors: (n,) int32 groups and (k, d) float32 centres.
+
+    About sqrt(n / 2) groups, 4 to 40 of them, the largest numbered 0. Given `centres` start from those and keep
+    their numbers, so that a group stays what it was while pictures are added.
+    """
+    from sklearn.cluster import KMeans
+
+    n = len(vectors)
+    if centres is None:
+        wanted = count or int(np.clip(round(np.sqrt(n / 2)), FEWEST, MOST))
+        wanted = min(wanted, max(1, n // 4))
+    else:
+        wanted = len(centres)
+    sample = vectors
+    if n > _SAMPLE:
+        sample = vectors[np.sort(np.random.default_rng(seed).choice(n, _SAMPLE, replace=False))]
+    wanted = min(wanted, len(np.unique(sample, axis=0)) if n <= 1_000 else wanted)
+    start = "k-means++" if centres is None or len(centres) != wanted else np.asarray(centres, np.float32)
+    fit = KMeans(wanted, init=start, n_init=3 if isinstance(start, str) else 1, max_iter=100, random_state=seed)
+    fit.fit(np.ascontiguousarray(sample, np.float32))
+    found = fit.cluster_centers_.astype(np.float32)
+    labels = nearest_centre(vectors, found)
+    if centres is None:
+        order = np.argsort(-np.bincount(labels, minlength=wanted), kind="stable")
+        found, labels = found[order], np.argsort(order)[labels].astype(np.int32)
+    return labels, found
+
+
+def nearest_centre(vectors: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """(n,) int32, the nearest of (k, d) centres for each row."""
+    lengths = (centres**2).sum(axis=1)
+    chunks = [
+        np.argmax(2 * (vectors[start : start + 16_384] @ centres.T) - lengths, axis=1)
+        for start in range(0, len(vectors), 16_384)
+    ]
+    return np.concatenate(chunks).astype(np.int32)
+
+
+def dense_groups(xy: np.ndarray) -> np.ndarray:
+    """HDBSCAN (Campello et al., 2013) on (n, 2) map places: (n,) int32, -1 for pictures in no group, the largest 0."""
+    n = len(xy)
+    smallest = max(5, round(np.sqrt(n) / 3))
+    if n < 2 * smallest:
+        return np.full(n, -1, np.int32)
+    import hdbscan
+
+    labels = hdbscan.HDBSCAN(min_cluster_size=smallest, min_samples=5, core_dist_n_jobs=1).fit_predict(
+        xy.astype(np.float64)
+    )
+    found = np.unique(labels[labels >= 0])
+    sizes = np.array([int((labels == label).sum()) for label in found])
+    numbers = {int(label): number for number, label in enumerate(found[np.argsort(-sizes, kind="stable")])}
+    return np.array([numbers.get(int(label), -1) for label in labels], np.int32)

@@ -1,0 +1,167 @@
+"""A space that has been built: vectors, neighbours, map, groups, odd ones out; opened from its files, never changed."""
+
+import hashlib
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from explorer.collection.dataset import Dataset
+from explorer.durable import read_json
+from explorer.errors import BadInput, NotFound
+from explorer.space.cards import ClusterCard, make_cards
+from explorer.space.index import nearest, read_index
+from explorer.space.recipe import SpaceRecipe, Transform
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class SpaceInfo:
+    key: str
+    title: str
+    generation: int
+    n: int
+    stale: bool
+    """The collection or its features have changed since."""
+
+
+class Space:
+    """One generation of one space. Safe to read from several threads, also after a newer one was built."""
+
+    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
+        self.key: str = manifest["key"]
+        self.title: str = manifest["title"]
+        self.generation: int = manifest["generation"]
+        self.recipe = SpaceRecipe.from_json(manifest["recipe"])
+        self.folder = folder
+        rows = pd.read_parquet(folder / "rows.parquet")
+        self.uids: list[str] = rows["uid"].tolist()
+        self.hashes: list[str] = rows["content_hash"].tolist()
+        self.rows: dict[str, int] = {uid: row for row, uid in enumerate(self.uids)}
+        self.vectors: np.ndarray = np.load(folder / "vectors.f32.npy", mmap_mode="r", allow_pickle=False)
+        self.neighbours: np.ndarray = np.load(folder / "neighbours.npy", mmap_mode="r", allow_pickle=False)
+        self.distances: np.ndarray = np.load(folder / "distances.npy", mmap_mode="r", allow_pickle=False)
+        self.xy: np.ndarray = np.load(folder / "map.npy", allow_pickle=False)
+        self.clusters = pd.read_parquet(folder / "clusters.parquet")
+        self.outliers = pd.read_parquet(folder / "outliers.parquet")
+        self.duplicates = pd.read_parquet(folder / "duplicates.parquet")
+        with np.load(folder / "transform.npz", allow_pickle=False) as stored:
+            means = tuple(stored[f"mean{number}"] for number in range(len(self.recipe.features)))
+            self.centres: np.ndarray = stored["centres"]
+        self.fitted = Transform(self.recipe, means)
+        self._index = read_index(folder / "index.faiss") if (folder / "index.faiss").exists() else None
+        self._cards: dict[tuple[str, str], list[ClusterCard]] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self.uids)
+
+    def search(self, query: int | np.integer | np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """The k rows nearest to a row number (which finds itself too), a (d,) vector or (m, d) vectors of this space.
+
+        Returns rows int64 and scores float32 (inner products), largest first: (k',), or (m, k') for (m, d), with
+        k' = min(k, n).
+        """
+        vectors = self.vectors[int(query)] if np.ndim(query) == 0 else np.asarray(query, np.float32)
+        if vectors.shape[-1] != self.vectors.shape[1]:
+            raise BadInput(f"A vector here has {self.vectors.shape[1]} numbers, not {vectors.shape[-1]}.")
+        rows, scores = nearest(self.vectors, np.atleast_2d(vectors), k, self._index)
+        return (rows, scores) if vectors.ndim == 2 else (rows[0], scores[0])
+
+    def transform(self, raw: list[np.ndarray]) -> np.ndarray:
+        """One (m, dim) array for each feature of the recipe to (m, d) vectors of this space. Raises BadInput."""
+        return self.fitted(raw)
+
+    def cluster_cards(self, method: str, items: pd.DataFrame) -> list[ClusterCard]:
+        """A card for each group of "kmeans" or "hdbscan", in the order of their numbers. `items` is the dataset's
+        table: whatever it says now of the pictures of this space. Raises BadInput for an unknown method."""
+        if method not in self.clusters:
+            raise BadInput(f"There is no grouping '{method}', only {' and '.join(self.clusters.columns)}.")
+        aligned = items.set_index("uid").reindex(self.uids).reset_index()
+        mark = _fingerprint([str(list(aligned.columns)), *map(str, pd.util.hash_pandas_object(aligned, index=False))])
+        with self._lock:
+            if (method, mark) not in self._cards:
+                if len(self._cards) > 8:
+                    self._cards.clear()
+                labels = self.clusters[method].to_numpy()
+                self._cards[(method, mark)] = make_cards(labels, self.vectors, aligned)
+            return self._cards[(method, mark)]
+
+    @cached_property
+    def order(self) -> np.ndarray:
+        """(n,) rows, the oddest first."""
+        return self.outliers.sort_values("rank")["row"].to_numpy()
+
+
+def open_space(dataset: Dataset, key: str) -> Space:
+    """The newest generation of a space. Raises NotFound."""
+    folder = spaces_dir(dataset) / Path(key).name
+    for attempt in range(3):
+        manifest = read_manifest(folder)
+        if manifest is None:
+            raise NotFound(
+                f"{dataset.name} has no space '{key}'; build it with python -m explorer rescan {dataset.id}."
+            )
+        try:
+            return Space(generation_dir(folder, manifest["generation"]), manifest)
+        except FileNotFoundError:  # two newer generations came between the manifest and the files
+            if attempt == 2:
+                raise
+    raise AssertionError("unreachable")
+
+
+def list_spaces(dataset: Dataset) -> list[SpaceInfo]:
+    """The spaces of a dataset, the first built first."""
+    found = []
+    for path in spaces_dir(dataset).glob("*/manifest.json"):
+        manifest = read_manifest(path.parent)
+        if manifest is not None:
+            stale = manifest["stands_for"] != stands_for(dataset, SpaceRecipe.from_json(manifest["recipe"]))
+            info = SpaceInfo(manifest["key"], manifest["title"], manifest["generation"], manifest["n"], stale)
+            found.append((manifest["created"], info))
+    return [info for _, info in sorted(found, key=lambda each: (each[0], each[1].key))]
+
+
+def stands_for(dataset: Dataset, recipe: SpaceRecipe) -> str:
+    """A mark of everything that a build would read: the present items with their contents, and how many of them
+    each feature still lacks."""
+    present = dataset.present()
+    names = present["content_hash"].tolist()
+    pairs = (f"{uid}\0{name}" for uid, name in zip(present["uid"].tolist(), names, strict=True))
+    lacking = []
+    for key, _ in recipe.features:
+        try:
+            lacking.append(len(dataset.features(key).missing(names)))
+        except NotFound:
+            lacking.append(len(names))
+    return _fingerprint([*pairs, str(lacking)])
+
+
+def spaces_dir(dataset: Dataset) -> Path:
+    return dataset.root / "spaces"
+
+
+def generation_dir(folder: Path, generation: int) -> Path:
+    return folder / f"g{generation:06d}"
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """None where nothing was built, or by a version whose files this one cannot read."""
+    try:
+        manifest: dict[str, Any] = read_json(folder / "manifest.json")
+    except FileNotFoundError:
+        return None
+    return manifest if manifest["format"] == FORMAT else None
+
+
+def _fingerprint(parts: Iterable[str]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(part.encode("utf-8", "surrogatepass") + b"\n")
+    return digest.hexdigest()
