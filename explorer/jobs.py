@@ -129,6 +129,13 @@ class Jobs:
             if row.state in ("queued", "running"):
                 connection.execute(table.update().where(table.c.id == job_id).values(**change))
 
+    def give_up(self, job_id: str, reason: str) -> None:
+        """Note that a job in the queue cannot be begun, and why."""
+        with self._catalog.writing() as connection:
+            now = self._catalog.now(connection)
+            waiting = (table.c.id == job_id) & (table.c.state == "queued")
+            connection.execute(table.update().where(waiting).values(state="failed", error=reason, finished=now))
+
     def start_worker(self, job_id: str, workspace: Workspace | None = None) -> int:
         """Start `python -m explorer work ID` as a process that outlives this one; returns its process id."""
         workspace = workspace or Workspace.default()
@@ -272,7 +279,12 @@ def work(job_id: str, progress: ProgressCallback | None = None) -> str:
 
     workspace = Workspace.default()
     catalog = Catalog.open(workspace.catalog_url)
-    claim = Jobs(catalog).claim(job_id)
+    jobs = Jobs(catalog)
+    try:
+        claim = jobs.claim(job_id)
+    except Busy as error:
+        jobs.give_up(job_id, str(error))
+        raise
 
     def told(now: Progress) -> None:
         claim.progress(now)
