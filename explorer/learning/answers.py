@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -134,7 +134,7 @@ class AnswerStore:
                 raise BadInput(f"There is no question '{event.question_id}': reload the page.")
             if event.class_id is not None and class_of.get(event.class_id) != event.question_id:
                 raise BadInput(f"The class '{event.class_id}' does not belong to this question: reload the page.")
-            row = {**asdict(event), "dataset_id": datasets[event.question_id], "at": now}
+            row = {**vars(event), "dataset_id": datasets[event.question_id], "at": now}
             if event.undoes is not None:
                 _check_undo(row, fresh.get(event.undoes) or known.get(event.undoes))
             fresh[event.client_event_id] = row

@@ -26,7 +26,7 @@ STUBS: list[Stub] = [
         "explorer/learning/answers.py",
         "            if event.client_event_id in known or event.client_event_id in fresh:\n                continue\n",
         "            if event.client_event_id in known or event.client_event_id in fresh:\n"
-        '                event = AnswerEvent(**{**asdict(event), "client_event_id": event.client_event_id + "+"})\n',
+        '                event = AnswerEvent(**{**vars(event), "client_event_id": event.client_event_id + "+"})\n',
         (f"{ANSWERS}::test_a_retry_is_not_a_second_answer_and_the_first_stands",),
     ),
     Stub(
