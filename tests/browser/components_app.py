@@ -65,6 +65,7 @@ def gallery_page(n: int) -> None:
         items[row] |= {"badge": f"{90 - row % 40} %", "note": "a note about this one"}
     gallery(
         items, dataset="demo", space=f"s{N}", key="gallery", selectable="select" in st.query_params,
+        controls="strip" not in st.query_params, size=84 if "strip" in st.query_params else 150,
         on_select=lambda uids: st.session_state.update(chosen=uids), empty="Nothing is odd here.",
         on_similar=lambda uid: st.text(f"similar to {uid}"),
     )  # fmt: skip

@@ -299,6 +299,24 @@ def test_gallery_selection_empty_and_broken(page: Page, app: str, control: Any, 
     expect(page.get_by_text("Nothing is odd here.")).to_be_visible()
 
 
+def test_the_size_slider_is_remembered_and_a_strip_has_none(page: Page, app: str, control: Any) -> None:
+    page.goto(f"{app}/?view=gallery&n=12")
+    width = page.locator(".gl-card").first.bounding_box()
+    page.get_by_label("Size of the pictures").fill("300")
+    page.reload()
+    expect(page.get_by_label("Size of the pictures")).to_have_value("300")
+    wider = page.locator(".gl-card").first.bounding_box()
+    assert width
+    assert wider
+    assert wider["width"] > 1.5 * width["width"]
+    page.goto(f"{app}/?view=gallery&n=12&strip=1")
+    expect(page.locator(".gl-card")).to_have_count(12)
+    expect(page.get_by_label("Size of the pictures")).to_be_hidden()
+    strip = page.locator(".gl-card").first.bounding_box()
+    assert strip
+    assert strip["width"] < width["width"]
+
+
 def test_a_closed_door_is_said_in_words(page: Page, app: str, control: Any, trouble: Any) -> None:
     trouble.allow("403")
     page.goto(f"{app}/?view=gallery&n=20")

@@ -26,6 +26,7 @@ def gallery(
     key: str,
     size: int = 150,
     on_similar: Callable[[str], None] | None = None,
+    controls: bool = True,
     selectable: bool = False,
     selected: Sequence[str] = (),
     on_select: Callable[[list[str]], None] | None = None,
@@ -33,6 +34,7 @@ def gallery(
 ) -> None:
     """Show `items` ({uid, hash, caption, badge?, note?}; at most a few hundred a page) in their order.
 
+    Without `controls` there is no size slider and no count, and cards keep `size`; for a strip of a few pictures.
     `size` is the width of a card in pixels until the person moves the slider; their choice is kept by the browser.
     `on_similar(uid)` is called in the running script (so that it may switch the page); `on_select(uids)` before the
     script runs, with the uids in the order of `items`. `selected` is taken over whenever it changes.
@@ -43,6 +45,7 @@ def gallery(
         "space": space,
         "items": listed,
         "size": size,
+        "controls": controls,
         "similar": on_similar is not None,
         "selectable": selectable,
         "selected": list(selected),

@@ -37,7 +37,7 @@ class Gallery {
     this.trigger = setTriggerValue;
     if (!this.sized) {
       this.sized = true;
-      this.resize(Number(recall(SIZE_KEY)) || data.size);
+      this.resize((data.controls && Number(recall(SIZE_KEY))) || data.size);
     }
     const look = JSON.stringify([data.dataset, data.items, data.selectable]);
     if (look !== this.look) {
@@ -64,7 +64,7 @@ class Gallery {
     this.chosen = new Set([...this.chosen].filter((each) => known.has(each)));
     this.cards = items.map((item, place) => this.card(item, place));
     this.grid.replaceChildren(...this.cards);
-    this.bar.hidden = items.length === 0;
+    this.bar.hidden = items.length === 0 || !this.data.controls;
     this.empty.hidden = items.length > 0;
     this.empty.textContent = this.data.empty;
     if (focused) this.focusCard(this.at);
