@@ -17,9 +17,11 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 
 def main() -> None:
-    st.set_page_config(page_title="Dataset Explorer", page_icon=":material/grid_view:", layout="wide")
+    st.set_page_config(page_title="Dataset Explorer", page_icon=str(Path(__file__).parent / "docs" / "icon.png"), layout="wide")
     pages = [
-        st.Page("pages/datasets.py", title="Collections", icon=":material/photo_library:", url_path="datasets", default=True),
+        st.Page(
+            "pages/datasets.py", title="Collections", icon=":material/photo_library:", url_path="datasets", default=True
+        ),
         st.Page("pages/map.py", title="Map", icon=":material/bubble_chart:", url_path="map"),
         st.Page("pages/similar.py", title="Similar", icon=":material/image_search:", url_path="similar"),
         st.Page("pages/groups.py", title="Groups", icon=":material/category:", url_path="groups"),
@@ -31,8 +33,8 @@ def main() -> None:
 
 
 if get_script_run_ctx(suppress_warning=True) is None:
-    from explorer.web.server import make_app
+    from explorer.web.server import around
 
-    app = make_app(__file__)
+    app = st.App(__file__, **around())  # written out here: `streamlit run` looks for these very words
 else:
     main()

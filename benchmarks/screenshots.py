@@ -54,17 +54,17 @@ def main() -> None:
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.goto(app.entering("/"))
         _shot(page, "datasets")
-        page.goto(f"{app.url}/map?d=clipart")
+        page.goto(f"{app.url}/map?d=demo")
         _map(page)
         for name in ("groups", "odd", "similar"):
-            page.goto(f"{app.url}/{name}?d=clipart")
+            page.goto(f"{app.url}/{name}?d=demo")
             _shot(page, name)
         page.locator(".ex-card").first.click()
         _shot(page, "picture")
         page.keyboard.press("Escape")
-        page.goto(f"{app.url}/label?d=clipart")
+        page.goto(f"{app.url}/label?d=demo")
         _label(page)
-        page.goto(f"{app.url}/share?d=clipart")
+        page.goto(f"{app.url}/share?d=demo")
         _shot(page, "share")
 
 

@@ -36,7 +36,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    add = commands.add_parser("add", help="add a folder, a table (CSV, Parquet) or a zip, and look at every picture once")
+    add = commands.add_parser(
+        "add", help="add a folder, a table (CSV, Parquet) or a zip, and look at every picture once"
+    )
     add.add_argument("path", type=Path)
     add.add_argument("--name", help="what it is called (default: the folder's name)")
     add.add_argument("--image-column", help="for a table: the column with the pictures' paths")
@@ -96,24 +98,28 @@ def _rescan(parsed: argparse.Namespace) -> int:
 
     workspace = Workspace.default()
     dataset = Dataset.open(workspace, parsed.dataset)
-    names = parsed.extractors.split(",") if parsed.extractors else list(dict.fromkeys(spec.extractor for spec in dataset.feature_specs()))
+    names = (
+        parsed.extractors.split(",")
+        if parsed.extractors
+        else list(dict.fromkeys(spec.extractor for spec in dataset.feature_specs()))
+    )
     return _process(workspace, dataset.id, names or DEFAULT_EXTRACTORS.split(","))
 
 
 def _demo(parsed: argparse.Namespace) -> int:
     from explorer.collection.dataset import Dataset
-    from explorer.demos import prepare
+    from explorer.demos import DEMOS, prepare
 
     workspace = Workspace.default()
-    name, spec, extractors = prepare(parsed.name, workspace)
-    if parsed.name not in workspace.dataset_ids():
-        Dataset.create(workspace, name, spec, dataset_id=parsed.name)
-    code = _process(workspace, parsed.name, extractors)
+    dataset_id, spec, extractors = prepare(parsed.name, workspace)
+    if dataset_id not in workspace.dataset_ids():
+        Dataset.create(workspace, DEMOS[parsed.name].title, spec, dataset_id=dataset_id)
+    code = _process(workspace, dataset_id, extractors)
     if code or not parsed.open:
         return code
     from explorer.web.server import serve
 
-    return serve(parsed.port, f"/map?d={parsed.name}", open_browser=True)
+    return serve(parsed.port, f"/map?d={dataset_id}", open_browser=True)
 
 
 def _process(workspace: Workspace, dataset_id: str, extractors: list[str]) -> int:

@@ -232,26 +232,26 @@ def read_idx(path: Path) -> np.ndarray:
 
 DEMOS = {
     "clipart": Demo(
-        "clipart",
+        "Drawings",
         "1,502 drawings from the Open Clip Art Library, in the repository. Most networks know photographs better.",
         "public domain (Creative Commons Public Domain Dedication)",
         _clipart,
         dataset_name="demo",
     ),
     "emoji": Demo(
-        "emoji",
+        "Emoji",
         "each emoji in three styles, so that content and style can be told apart (152 MB to fetch)",
         "packages MIT; artwork: Noto Apache-2.0, Twemoji CC BY 4.0 (Twitter, Inc and other contributors), Fluent MIT",
         _emoji,
     ),
     "textile": Demo(
-        "textile",
+        "Textile",
         "2,000 simulated photographs of cloth: 1,000 good, 500 with local and 500 with global defects (42 MB to fetch)",
         "MIT (conformal-clip-data, Megahed and Chen)",
         _textile,
     ),
     "fashion": Demo(
-        "fashion",
+        "Fashion",
         "Fashion-MNIST, 70,000 grey product pictures of 28 x 28 pixels in 10 classes (31 MB to fetch)",
         "MIT (Zalando SE)",
         _fashion,

@@ -102,8 +102,8 @@ if not names:
     with st.container(border=True):
         st.subheader("Welcome", anchor=False)
         st.write(
-            "Add a folder of pictures below. They stay where they are; the app looks at each once and lays them out as a "
-            "map, with like near like. To try it first: `python -m explorer demo clipart`."
+            "Add a folder of pictures below. They stay where they are; the app looks at each once and lays them out as "
+            "a map, with like near like. To try it first: `python -m explorer demo clipart`."
         )
 for each in names:
     try:

@@ -41,7 +41,9 @@ if chosen is not None:
     st.header(views.plain(chosen.title), anchor=False)
     st.caption(f"{len(rows):,} pictures, the most typical first, those on the border of the group last.")
     if chosen.differs:
-        words = [f"**{views.plain(f'{c}: {v}')}** {_share(a)} here, {_share(b)} elsewhere" for c, v, a, b in chosen.differs]
+        words = [
+            f"**{views.plain(f'{c}: {v}')}** {_share(a)} here, {_share(b)} elsewhere" for c, v, a, b in chosen.differs
+        ]
         st.markdown("What is more common here: " + " · ".join(words[:6]))
     uids = [space.uids[row] for row in rows]
     sel = selections.save(rt.catalog, dataset.id, uids, f"{len(rows):,} pictures of the group “{chosen.title}”")
@@ -51,8 +53,8 @@ if chosen is not None:
         if st.button("Show on the map", icon=":material/bubble_chart:"):
             state.go("map", sel=sel)
     gallery(
-        views.row_cards(dataset, space, rows[:SHOWN]), dataset=dataset.id, space=space.key, key=f"group-{how}-{chosen.id}",
-        on_similar=state.similar,
+        views.row_cards(dataset, space, rows[:SHOWN]), dataset=dataset.id, space=space.key,
+        key=f"group-{how}-{chosen.id}", on_similar=state.similar,
     )  # fmt: skip
     if len(rows) > SHOWN:
         st.caption(f"{SHOWN} of {len(rows):,} are shown; the downloads hold them all.")
@@ -60,7 +62,9 @@ if chosen is not None:
 
 alone = int(((labels < 0) & view.mask).sum())
 note = f" {alone:,} pictures belong to none of them." if alone else ""
-st.caption(f"**{dataset.name}** falls into {len(cards)} groups of pictures that are alike.{note} Open one to see all of it.")
+st.caption(
+    f"**{dataset.name}** falls into {len(cards)} groups of pictures that are alike.{note} Open one to see all of it."
+)
 if not cards:
     if view.filtered:
         state.empty("No group passes the filter", "Take something out of the filter in the sidebar.")

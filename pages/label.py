@@ -39,7 +39,9 @@ def _new_question() -> None:
             st.info("This collection has no column with a handful of values to make a question from.")
             return
         chosen = st.selectbox("Column", usable)
-        taken = st.toggle("Take its values over as answers", value=False, help="Else only the names of the answers are.")
+        taken = st.toggle(
+            "Take its values over as answers", value=False, help="Else only the names of the answers are."
+        )
         if st.button("Make the question"):
             try:
                 made = rt.questions.create_from_column(dataset, chosen, f"Which {chosen}?", with_answers=taken)
@@ -72,7 +74,9 @@ with st.sidebar:
     )  # fmt: skip
     with st.expander("Answers of this question", icon=":material/edit:"):
         renamed = st.text_input("Question", value=question.name, key=f"name-{question_id}")
-        names = {c.id: st.text_input(f"Answer {i}", value=c.name, key=f"c-{c.id}") for i, c in enumerate(question.classes, 1)}
+        names = {
+            c.id: st.text_input(f"Answer {i}", value=c.name, key=f"c-{c.id}") for i, c in enumerate(question.classes, 1)
+        }
         added = st.text_input("One more answer", key=f"add-{question_id}-{len(names)}")
         if st.button("Save", width="stretch"):
             try:

@@ -72,8 +72,8 @@ if state.get("sel"):
 shown = int(view.mask.sum())
 count = f"{shown:,} of {len(space.uids):,} pictures" if view.filtered else f"{shown:,} pictures"
 st.caption(
-    f"**{dataset.name}** · {count}. Pictures that are alike lie close together. Scroll to come nearer, point at a dot to "
-    "see it, and draw around some with the lasso."
+    f"**{dataset.name}** · {count}. Pictures that are alike lie close together. Scroll to come nearer, point at a dot "
+    "to see it, and draw around some with the lasso."
 )
 if not shown:
     st.info("No picture passes the filter. Take something out of it in the sidebar.", icon=":material/filter_alt_off:")

@@ -58,9 +58,8 @@ else:
     st.caption("Files that could not be used. They stay in the list, with the reason, and stop nothing else.")
     if not len(problems):
         state.empty("No problems", "Every file of the collection could be read.")
-    st.dataframe(
-        problems[["path", "problem"]].rename(columns={"path": "File", "problem": "Why it is left out"}), hide_index=True,
-    )  # fmt: skip
+    listed = problems[["path", "problem"]].rename(columns={"path": "File", "problem": "Why it is left out"})
+    st.dataframe(listed, hide_index=True)
     gone = int((dataset.items["status"] == "gone").sum())
     if gone:
         st.caption(f"{gone:,} further pictures were removed from the collection since it was first looked at.")

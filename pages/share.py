@@ -10,7 +10,9 @@ view = state.open_view("share")
 rt, dataset, space = view.rt, view.dataset, view.space
 
 st.subheader("This view as a link", anchor=False)
-st.write("The link opens the same collection, comparison, filter and selection. It works for whoever may open this app.")
+st.write(
+    "The link opens the same collection, comparison, filter and selection. It works for whoever may open this app."
+)
 titles = {"map": "Map", "similar": "Similar", "groups": "Groups", "odd": "Odd ones out", "label": "Label"}
 page = st.segmented_control("Which page", list(titles), format_func=titles.get, default="map", required=True)
 base = (st.context.url or "").split("://", 1)

@@ -82,7 +82,9 @@ try:
             state.put(uid=uid)
         details = views.item_details(dataset, None, uid)
         with left:
-            gallery([details], dataset=dataset.id, space=space.key, key="similar-this", size=260, on_similar=state.similar)
+            gallery(
+                [details], dataset=dataset.id, space=space.key, key="similar-this", size=260, on_similar=state.similar
+            )
             st.markdown(f"**{views.plain(details['caption'])}**")
             st.dataframe(
                 {"": [name for name, _ in details["columns"]], " ": [value for _, value in details["columns"]]},

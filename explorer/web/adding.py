@@ -37,7 +37,9 @@ def from_uploads(rt: Runtime, files: list[Upload], name: str) -> str:
     if not files:
         raise BadInput("Nothing was uploaded: choose pictures or a zip first.")
     if len(files) > MAX_FILES or sum(file.size for file in files) > MAX_BYTES:
-        raise BadInput(f"An upload holds at most {MAX_FILES:,} files and {MAX_BYTES // 10**9} GB; add the folder instead.")
+        raise BadInput(
+            f"An upload holds at most {MAX_FILES:,} files and {MAX_BYTES // 10**9} GB; add the folder instead."
+        )
     zips = [file for file in files if file.name.lower().endswith(".zip")]
     if zips and len(files) > 1:
         raise BadInput("Upload either pictures or one zip, not both at once.")

@@ -1,12 +1,12 @@
 """The labelling panel's three requests: store answers, choose the next pictures, sort all of them."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from explorer.collection.dataset import Dataset
 from explorer.errors import BadInput
-from explorer.learning.answers import AnswerEvent, CurrentAnswer
+from explorer.learning.answers import AnswerEvent, CurrentAnswer, Value
 from explorer.learning.questions import Question
 from explorer.sharing.access import Person
 from explorer.space import Space
@@ -56,7 +56,7 @@ def _event(raw: Any, question: Question, person: Person, dataset: Dataset) -> An
         client_event_id=texts["client_event_id"] or "",
         question_id=question.id,
         uid=uid,
-        value=texts["value"] or "",
+        value=cast(Value, texts["value"] or ""),  # AnswerStore refuses what is none
         class_id=texts["class_id"],
         content_hash=str(dataset.items["content_hash"].iloc[row]),
         person_id=person.id,
@@ -72,37 +72,30 @@ def _event(raw: Any, question: Question, person: Person, dataset: Dataset) -> An
 def order(rt: "Runtime", dataset_id: str, query: dict[str, str]) -> dict[str, Any]:
     """The pictures most likely to be of a class, the most likely first; everything the panel shows below the batch."""
     question, dataset, space = _asked(rt, dataset_id, query)
-    after = views.number(query.get("after"), 0, 0, 2**53)
-    offset = views.number(query.get("offset"), 0, 0, 10**9)
-    most = views.number(query.get("n"), 24, 1, MOST_SHOWN)
-    scores = rt.live.scores(dataset_id, question.id, space.key, after)
-    current = rt.answers.current(question.id)
-    said: dict[str, Any] = {
-        "seq": scores.seq,
-        "ready": scores.ready,
-        "answered": sum(answer.value == "yes" for answer in current.values()),
-        "quality": {"sentence": scores.quality.sentence if scores.quality else ""},
-        "items": [],
-    }
-    if scores.ready:
-        classes = list(question.class_ids)
-        wanted = query.get("class") or ""
-        if wanted and wanted not in classes:
-            raise BadInput("That answer is not part of the question (any more); reload the page.")
-        chances = scores.probabilities[:, classes.index(wanted)] if wanted else scores.probabilities.max(1)
-        rows = _best(chances, _shown(dataset, space, query), offset, most)
-        guesses = scores.probabilities[rows].argmax(1)
-        items = zip(rows, guesses, strict=True)
-        said["items"] = [
-            {
-                **_card(dataset, space, int(row)),
-                "class_id": wanted or classes[guess],
-                "p": round(float(chances[row]), 4),
-                "answer": _answer(current.get(space.uids[int(row)])),
-            }
-            for row, guess in items
-        ]
-    return said
+    found = rt.live.order(
+        dataset_id,
+        question.id,
+        space.key,
+        class_id=query.get("class") or "",
+        offset=views.number(query.get("offset"), 0, 0, 10**9),
+        n=views.number(query.get("n"), 24, 1, MOST_SHOWN),
+        after_seq=views.number(query.get("after"), 0, 0, 2**53),
+        allowed=_shown(dataset, space, query),
+    )
+    scores = found.scores
+    quality = f"{scores.quality.words} {scores.quality.warning}".strip() if scores.quality else scores.reason
+    items = [
+        {
+            **_card(dataset, each.uid, each.hash),
+            "class_id": each.class_id,
+            "p": round(each.p or 0.0, 4),
+            "answer": _answer(each.answer),
+        }
+        for each in (found.items if scores.ready else ())
+    ]
+    answered = sum(answer.value == "yes" for answer in scores.answers.values())
+    said = {"seq": scores.seq, "ready": scores.ready, "answered": answered, "total": found.total}
+    return {**said, "quality": {"sentence": quality}, "items": items}
 
 
 def batch(rt: "Runtime", dataset_id: str, query: dict[str, str]) -> dict[str, Any]:
@@ -110,19 +103,30 @@ def batch(rt: "Runtime", dataset_id: str, query: dict[str, str]) -> dict[str, An
     question, dataset, space = _asked(rt, dataset_id, query)
     most = views.number(query.get("n"), 24, 1, MOST_BATCH)
     policy = query.get("policy") or "useful"
-    allowed = _shown(dataset, space, query)
-    picked = rt.live.batch(dataset_id, question.id, space.key, policy, most, allowed=allowed)
-    scores = rt.live.scores(dataset_id, question.id, space.key, 0)
+    picked = rt.live.batch(dataset_id, question.id, space.key, policy, most, allowed=_shown(dataset, space, query))
+    scores = rt.live.scores(dataset_id, question.id, space.key)
     items = []
     for uid, probability in picked.items:
-        row = space.rows[uid]
-        card = {**_card(dataset, space, row), "probability": probability, "policy": picked.policy}
+        row = scores.space.rows[uid]
+        card = {**_card(dataset, uid, scores.space.hashes[row]), "probability": probability, "policy": picked.policy}
         if scores.ready:
             guess = int(scores.probabilities[row].argmax())
             chance = round(float(scores.probabilities[row, guess]), 4)
-            card["guess"] = {"class_id": question.class_ids[guess], "p": chance}
+            card["guess"] = {"class_id": scores.class_ids[guess], "p": chance}
         items.append(card)
     return {"why": picked.why, "policy": picked.policy, "items": items}
+
+
+def policies(question: Question) -> list[dict[str, str]]:
+    """The ways of choosing what to answer next, for the panel; the sentence of why comes with each batch."""
+    likely = [{"id": f"likely:{c.id}", "title": f"Probably {c.name}", "why": ""} for c in question.classes]
+    return [
+        {"id": "useful", "title": "Most useful", "why": ""},
+        *likely,
+        {"id": "borderline", "title": "Borderline", "why": ""},
+        {"id": "strange", "title": "Strange", "why": ""},
+        {"id": "random", "title": "Random check", "why": ""},
+    ]
 
 
 def _asked(rt: "Runtime", dataset_id: str, query: dict[str, str]) -> tuple[Question, Dataset, Space]:
@@ -138,24 +142,9 @@ def _shown(dataset: Dataset, space: Space, query: dict[str, str]) -> np.ndarray:
     return present & wanted.mask(items) if wanted else present
 
 
-def _best(chances: np.ndarray, mask: np.ndarray, offset: int, most: int) -> np.ndarray:
-    """Rows of the largest chances among `mask`, from place `offset` on; ties in the order of the rows."""
-    rows = np.flatnonzero(mask)
-    end = min(offset + most, len(rows))
-    if end <= offset:
-        return rows[:0]
-    values = chances[rows]
-    if end < len(rows):
-        edge = np.partition(values, len(values) - end)[len(values) - end]
-        rows = rows[values >= edge]
-        values = chances[rows]
-    return rows[np.argsort(-values, kind="stable")][offset:end]
-
-
-def _card(dataset: Dataset, space: Space, row: int) -> dict[str, Any]:
-    uid = space.uids[row]
-    place = dataset.row_of[uid]
-    return {"uid": uid, "hash": space.hashes[row], "caption": str(dataset.items["caption"].iloc[place])}
+def _card(dataset: Dataset, uid: str, content_hash: str) -> dict[str, Any]:
+    caption = dataset.items["caption"].iloc[dataset.row_of[uid]]
+    return {"uid": uid, "hash": content_hash, "caption": str(caption)}
 
 
 def _answer(answer: CurrentAnswer | None) -> dict[str, Any] | None:

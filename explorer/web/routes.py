@@ -63,7 +63,9 @@ class Rule:
 RULES: list[Rule] = []
 
 
-def rule(path: str, action: str, method: str = "GET") -> Callable[[Callable[[Call], Response]], Callable[..., Response]]:
+def rule(
+    path: str, action: str, method: str = "GET"
+) -> Callable[[Callable[[Call], Response]], Callable[..., Response]]:
     def register(function: Callable[[Call], Response]) -> Callable[[Call], Response]:
         RULES.append(Rule(f"/x/{{dataset}}/{path}", action, method, function))
         return function

@@ -13,22 +13,24 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import streamlit as st
 from starlette.middleware import Middleware
 from streamlit import config
 
 from explorer.errors import BadInput, ExplorerError
 from explorer.sharing.access import LaunchToken
+from explorer.web import index, routes
 from explorer.web.gate import Gate
-from explorer.web.routes import ROUTES
 from explorer.web.runtime import Runtime, runtime
 
 APP = Path(__file__).resolve().parents[2] / "app.py"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-def make_app(script: str) -> Any:
-    """The Streamlit app with everything of ours around it. Refuses to listen beyond this computer."""
+def around() -> dict[str, Any]:
+    """What goes around the Streamlit app: our routes, the door, and what happens at the start.
+
+    Refuses to listen beyond this computer.
+    """
     rt = runtime()
     address = str(config.get_option("server.address") or "")
     if address not in LOOPBACK:
@@ -44,7 +46,11 @@ def make_app(script: str) -> Any:
         print(f"\n  Open the collection with this link:\n\n    {entering(rt.token, int(port))}\n", flush=True)
         yield {}
 
-    return st.App(script, routes=ROUTES, middleware=[Middleware(Gate, token=rt.token)], lifespan=lifespan)
+    return {
+        "routes": [*index.ROUTES, *routes.ROUTES],
+        "middleware": [Middleware(Gate, token=rt.token)],
+        "lifespan": lifespan,
+    }
 
 
 def entering(token: LaunchToken, port: int, page: str = "/") -> str:

@@ -5,6 +5,7 @@ browser's back button, wins over what the session remembers.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -141,9 +142,10 @@ def choose(key: str, label: str, options: dict[str, str], *, where: Any = st, **
     widget = f"choose-{key}"
     if st.session_state.get(widget) != current:
         st.session_state[widget] = current
+    shown = partial(_called, options)
     chosen: str = where.selectbox(
-        label, names, format_func=lambda name: options.get(name, name), key=widget, on_change=_chosen, args=(key, widget), **more
-    )  # fmt: skip
+        label, names, format_func=shown, key=widget, on_change=_chosen, args=(key, widget), **more
+    )
     return chosen
 
 
@@ -178,7 +180,7 @@ def open_view(page: str, action: str = "look") -> View:
         if not spaces:
             empty(
                 f"“{dataset.name}” is not ready yet",
-                "Its pictures are still being looked at, or that was stopped. The Collections page shows how far it is.",
+                "Its pictures are still being looked at, or that was stopped. The Collections page shows how far.",
                 "datasets",
             )
         key = choose("s", "Compare pictures by", {space.key: space.title for space in spaces})
@@ -199,15 +201,21 @@ def _filter_controls(dataset: Dataset) -> Filter:
         for column in columns[:6]:
             found = dict(choices(items, column))
             before = [value for value in current.values.get(column, ()) if value in found]
-            picked = st.multiselect(
-                column, list(found), default=before, format_func=lambda v, f=found: f"{v} ({f.get(v, 0):,})"
-            )
+            picked = st.multiselect(column, list(found), default=before, format_func=partial(_counted, found))
             if picked:
                 values[column] = tuple(picked)
         chosen = Filter(values, words.strip())
     if str(chosen) != str(current):
         put(f=str(chosen))
     return chosen
+
+
+def _called(names: dict[str, str], name: str) -> str:
+    return names.get(name, name)
+
+
+def _counted(counts: dict[str, int], value: str) -> str:
+    return f"{value} ({counts.get(value, 0):,})"
 
 
 def empty(title: str, text: str, page: str | None = None) -> None:

@@ -37,16 +37,21 @@ def test_an_action_holds_those_before_it_and_no_later_one():
 
 def test_the_cookie_is_not_the_token_and_neither_opens_the_other():
     token = LaunchToken("s3cret")
-    assert token.matches("s3cret") and token.cookie_matches(token.cookie_value())
-    assert not token.matches(token.cookie_value()) and not token.cookie_matches("s3cret")
-    assert not token.matches("") and not token.cookie_matches("") and not token.cookie_matches("é")
+    assert token.matches("s3cret")
+    assert token.cookie_matches(token.cookie_value())
+    assert not token.matches(token.cookie_value())
+    assert not token.cookie_matches("s3cret")
+    assert not token.matches("")
+    assert not token.cookie_matches("")
+    assert not token.cookie_matches("é")
     assert LaunchToken("other").cookie_value() != token.cookie_value()
 
 
 def test_a_launch_makes_a_secret_that_its_children_share(monkeypatch):
     monkeypatch.delenv("EXPLORER_TOKEN", raising=False)
     made = LaunchToken.from_environment()
-    assert len(made.secret) >= 43 and LaunchToken.from_environment() == made
+    assert len(made.secret) >= 43
+    assert LaunchToken.from_environment() == made
 
 
 @pytest.mark.parametrize("host", ["localhost:8501", "127.0.0.1:1", "127.0.0.1", "[::1]:8501", "LOCALHOST"])
@@ -54,11 +59,14 @@ def test_this_computer_answers_under_its_own_names(host):
     assert host_allowed(host)
 
 
-@pytest.mark.parametrize("host", ["", "evil.example", "localhost.evil.example:8501", "127.0.0.1.evil.example", "[::1", "10.0.0.1"])
+@pytest.mark.parametrize(
+    "host", ["", "evil.example", "localhost.evil.example:8501", "127.0.0.1.evil.example", "[::1", "10.0.0.1"]
+)
 def test_and_under_no_other(host, monkeypatch):
     assert not host_allowed(host)
     monkeypatch.setenv("EXPLORER_HOSTS", "archive.example, other.example")
-    assert not host_allowed(host) and host_allowed("archive.example:443")
+    assert not host_allowed(host)
+    assert host_allowed("archive.example:443")
 
 
 def test_only_pages_of_this_server_may_change_things():

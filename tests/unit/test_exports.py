@@ -23,11 +23,14 @@ def _rows(text: str) -> list[list[str]]:
 def test_a_formula_stays_text(text):
     table = pd.DataFrame({"uid": ["a"], f"meta:{text}": [text]})
     header, row = _rows(items_csv(table))
-    assert header[1] == "'" + text and row[1] == "'" + text
+    assert header[1] == "'" + text
+    assert row[1] == "'" + text
 
 
 def test_numbers_stay_numbers_and_the_inside_stays_inside():
-    table = pd.DataFrame({"uid": ["a"], "content_hash": ["f" * 32], "mtime_ns": [1], "meta:n": [-2.5], "meta:t": ["-2.5e3"]})
+    table = pd.DataFrame(
+        {"uid": ["a"], "content_hash": ["f" * 32], "mtime_ns": [1], "meta:n": [-2.5], "meta:t": ["-2.5e3"]}
+    )
     assert _rows(items_csv(table)) == [["uid", "n", "t"], ["a", "-2.5", "-2.5e3"]]
 
 
@@ -48,12 +51,16 @@ def test_names_are_safe_on_every_system(path, name):
 
 
 def test_a_long_name_keeps_its_ending():
-    assert len(safe_name("x" * 500 + ".jpeg")) == 120 and safe_name("x" * 500 + ".jpeg").endswith(".jpeg")
+    assert len(safe_name("x" * 500 + ".jpeg")) == 120
+    assert safe_name("x" * 500 + ".jpeg").endswith(".jpeg")
 
 
 def test_a_header_cannot_be_split():
     header = attachment('a"\r\nSet-Cookie: x=1; é.csv')
-    assert "\r" not in header and "\n" not in header and header.count('"') == 2 and "%C3%A9" in header
+    assert "\r" not in header
+    assert "\n" not in header
+    assert header.count('"') == 2
+    assert "%C3%A9" in header
 
 
 def test_a_zip_holds_the_files_under_names_of_their_own(tmp_path: Path):
@@ -62,7 +69,9 @@ def test_a_zip_holds_the_files_under_names_of_their_own(tmp_path: Path):
     for place, path in zip(("a/cat.jpg", "b/cat.jpg", "c/gone.jpg"), real, strict=True):
         (source / place).parent.mkdir(parents=True)
         (source / place).write_bytes(path.read_bytes())
-    dataset = Dataset.create(Workspace(tmp_path / "w"), "cats", {"kind": "folder", "path": str(source), "classes": False})
+    dataset = Dataset.create(
+        Workspace(tmp_path / "w"), "cats", {"kind": "folder", "path": str(source), "classes": False}
+    )
     dataset.rescan()
     (source / "c/gone.jpg").unlink()
     items = dataset.items.sort_values("path")

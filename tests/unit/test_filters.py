@@ -20,7 +20,8 @@ ITEMS = pd.DataFrame(
 def test_a_filter_survives_the_link():
     chosen = Filter({"folder": ("a", 'b"|{')}, "red & <tree>")
     assert Filter.parse(str(chosen)) == chosen
-    assert str(Filter()) == "" and not Filter.parse("")
+    assert str(Filter()) == ""
+    assert not Filter.parse("")
 
 
 def test_values_of_a_column_are_alternatives_and_columns_add_up():

@@ -45,7 +45,8 @@ def _enter(client: TestClient, **query: str):
 def test_a_stranger_sees_a_sentence_and_nothing_else(client):
     for path in ("/", "/map?d=demo", "/x/demo/thumb/abc.jpg", "/_stcore/metrics", "/_stcore/host-config"):
         answer = client.get(path)
-        assert answer.status_code == 403 and answer.text != "inside"
+        assert answer.status_code == 403
+        assert answer.text != "inside"
     assert "printed where it was started" in client.get("/map", headers={"accept": "text/html"}).text
     assert client.post("/x/demo/answers", headers={"origin": BASE}).status_code == 403
     assert client.get("/_stcore/health").text == "inside"
@@ -53,13 +54,18 @@ def test_a_stranger_sees_a_sentence_and_nothing_else(client):
 
 def test_the_link_lets_in_and_leads_on(client):
     answer = _enter(client, next="/map?d=demo")
-    assert answer.status_code == 303 and answer.headers["location"] == "/map?d=demo"
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/map?d=demo"
     cookie = answer.headers["set-cookie"]
-    assert "HttpOnly" in cookie and "SameSite=lax" in cookie and TOKEN.secret not in cookie
+    assert "HttpOnly" in cookie
+    assert "SameSite=lax" in cookie
+    assert TOKEN.secret not in cookie
     assert client.get("/map?d=demo").text == "inside"
 
 
-@pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "/\\evil.example", "map", "/enter?token=x"])
+@pytest.mark.parametrize(
+    "target", ["https://evil.example/", "//evil.example", "/\\evil.example", "map", "/enter?token=x"]
+)
 def test_the_link_leads_nowhere_else(client, target):
     assert _enter(client, next=target).headers["location"] == "/"
 
@@ -67,7 +73,8 @@ def test_the_link_leads_nowhere_else(client, target):
 @pytest.mark.parametrize("token", ["", "wrong", TOKEN.cookie_value()])
 def test_a_wrong_link_does_not_let_in(client, token):
     answer = client.get("/enter", params={"token": token})
-    assert answer.status_code == 403 and "set-cookie" not in answer.headers
+    assert answer.status_code == 403
+    assert "set-cookie" not in answer.headers
     assert client.get("/").status_code == 403
 
 
@@ -104,5 +111,6 @@ def test_the_websocket_asks_too(client):
 def test_headers_are_added_and_a_stricter_one_is_kept(client):
     _enter(client)
     headers = client.get("/").headers
-    assert headers["x-content-type-options"] == "nosniff" and headers["x-frame-options"] == "SAMEORIGIN"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "SAMEORIGIN"
     assert headers["referrer-policy"] == "no-referrer"
