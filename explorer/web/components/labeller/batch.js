@@ -70,7 +70,10 @@ class Batch {
   }
 
   show(items) {
-    const focused = this.grid.contains(deepFocus());
+    // whoever came here by a link in the menu wants to answer: the keys are taken over once, though never from a field
+    const fields = /^(INPUT|TEXTAREA|SELECT)$/;
+    const focused = this.grid.contains(deepFocus()) || (!this.welcomed && !fields.test(deepFocus()?.tagName) && !PAGE.lightbox);
+    this.welcomed = true;
     this.items = items;
     this.selected.clear();
     this.tell("");

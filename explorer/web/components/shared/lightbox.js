@@ -15,6 +15,8 @@ function openLightbox({ dataset, space, entries, at, themeFrom, onSimilar, onMov
   return box;
 }
 
+const MOST_ENLARGED = 2.5; // a stamp blown up to the whole screen is only blur
+
 class Lightbox {
   constructor(options) {
     Object.assign(this, options);
@@ -136,6 +138,7 @@ class Lightbox {
     const focused = this.host.shadowRoot.activeElement;
     if (!focused || focused.disabled || focused.hidden) this.dialog.focus(); // what was pressed may be gone; keys go on
     this.image.classList.add("lb-waiting");
+    this.image.style.maxWidth = this.image.style.maxHeight = "";
     if (entry.hash) this.image.src = thumbAddress(this.dataset, entry.hash);
     else this.image.removeAttribute("src");
     if (entry.uid !== undefined) this.loadLarge(entry);
@@ -160,6 +163,8 @@ class Lightbox {
     large.onload = () => {
       if (this.shown !== shownAs) return;
       this.image.src = source;
+      this.image.style.maxWidth = `${large.naturalWidth * MOST_ENLARGED}px`;
+      this.image.style.maxHeight = `${large.naturalHeight * MOST_ENLARGED}px`;
       this.image.classList.remove("lb-waiting");
     };
     large.onerror = () => {
