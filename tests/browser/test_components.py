@@ -335,10 +335,10 @@ def open_labeller(page: Page, app: str) -> Locator:
 def test_answers_are_painted_at_once_stored_and_sorted_without_a_rerun(page: Page, app: str, control: Any) -> None:
     cards = open_labeller(page, app)
     expect(page.get_by_text("Give at least one picture to two of the answers")).to_be_visible()
-    painted = page.evaluate(
-        """() => { window.dispatchEvent(new KeyboardEvent("keydown", {key: "1", code: "Digit1", bubbles: true}));
-        const all = (n) => [n, ...[...n.querySelectorAll("*")].flatMap((e) => e.shadowRoot ? all(e.shadowRoot) : [])];
-        return all(document).flatMap((n) => [...n.querySelectorAll(".lr-card")])[0].lastChild.textContent; }"""
+    painted = page.locator(".lr-grid").evaluate(
+        """(grid) => { grid.dispatchEvent(
+            new KeyboardEvent("keydown", {key: "1", code: "Digit1", bubbles: true, composed: true}));
+        return grid.firstChild.lastChild.textContent; }"""
     )
     assert painted == "circle"  # in the same task as the press
     for key in ("2", "3", "0", "s", "x", "1"):
