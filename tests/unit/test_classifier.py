@@ -166,4 +166,4 @@ def test_it_is_fast_enough_for_a_key_press() -> None:
         fitted = fit_classifier(X, y, 5)
         times.append(time.perf_counter() - began)
     assert fitted is not None
-    assert min(times[1:]) < 0.05  # 3 ms on a quiet machine
+    assert min(times[1:]) < 0.05  # 5 ms measured on two busy processors

@@ -318,4 +318,4 @@ def test_a_key_press_is_followed_by_the_new_order_at_once(tmp_path: Path) -> Non
         assert page.scores.seq == seq
     case.catalog.close()
     print(f"refit, scores and order: best {1000 * min(times):.1f} ms, median {1000 * float(np.median(times)):.1f} ms")
-    assert min(times) < 0.1  # 8 ms on a quiet machine
+    assert min(times) < 0.1  # 18 ms measured on two busy processors
