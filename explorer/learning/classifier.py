@@ -1,7 +1,7 @@
 """The live classifier: balanced ridge regression in closed form, with its leave-one-out scores for nothing.
 
 Vectors of a space are centred and of length one already, so no mean is fitted: the intercept is the constant that
-balanced classes have. Measured on the demo (Lite0; all 11 folders and pairs of them; 15 draws each): the accuracy on the
+balanced classes have. Measured on the demo (Lite0; all 11 folders and pairs of them; 15 draws each): accuracy on the
 rest is the same within half a point, while a fitted mean biases leave-one-out against the class that loses an answer.
 At 2, 5, 10 and 20 answers a class leave-one-out is off by up to 15, 4, 8 and 2 points; with a fitted mean by up to 70,
 16, 13 and 2.

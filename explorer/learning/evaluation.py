@@ -12,7 +12,7 @@ FEW_IN_A_CLASS = 5
 _Z95 = 1.959964
 _LEFT_OUT_VARIANCE = 1.4
 """Left-out guesses come from nearly the same answers and err together: their share of right ones varies more than that
-of independent ones (Bates, Hastie & Tibshirani 2023, on cross-validation). Measured over 300 simulated questions each at
+of independent ones (Bates, Hastie & Tibshirani 2023, on cross-validation). Over 300 simulated questions each at
 20, 40 and 100 answers: 1.1 to 1.6 times the binomial variance. Without it 95 % intervals hold the truth 89 to 95 % of
 the time, with it 93 to 96 %."""
 
