@@ -15,9 +15,17 @@ sys.path.insert(0, str(Path(__file__).parent))
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+STYLE = """<style>
+.stMainBlockContainer { padding: 4.75rem 2.5rem 3rem; }
+.stSidebar [data-testid="stSidebarHeader"] { height: 1rem; }
+</style>"""
+
 
 def main() -> None:
-    st.set_page_config(page_title="Dataset Explorer", page_icon=str(Path(__file__).parent / "docs" / "icon.png"), layout="wide")
+    st.set_page_config(
+        page_title="Dataset Explorer", page_icon=str(Path(__file__).parent / "docs" / "icon.png"), layout="wide"
+    )
+    st.html(STYLE)
     pages = [
         st.Page(
             "pages/datasets.py", title="Collections", icon=":material/photo_library:", url_path="datasets", default=True

@@ -77,12 +77,14 @@ for start in range(0, len(cards), 2):
             left.markdown(f"**{views.plain(card.title)}** · {counts[card.id]:,} pictures")
             right.button("Open", key=f"open-{how}-{card.id}", on_click=_open, args=(str(card.id),), width="stretch")
             typical = views.row_cards(dataset, space, card.typical)
-            border = [{**found, "badge": "border"} for found in views.row_cards(dataset, space, card.border)]
+            border = views.row_cards(dataset, space, card.border)[:2]
             gallery(
-                typical + border[:2], dataset=dataset.id, space=space.key, key=f"card-{how}-{card.id}", size=84,
+                typical + border, dataset=dataset.id, space=space.key, key=f"card-{how}-{card.id}", size=84,
                 controls=False, on_similar=state.similar,
             )  # fmt: skip
+            words = f"The last {len(border)} lie on its border." if border else ""
             if card.differs:
                 column_name, value, inside, outside = card.differs[0]
-                text = views.plain(f"{column_name}: {value}")
-                st.caption(f"{text} — {_share(inside)} here, {_share(outside)} elsewhere")
+                about = views.plain(f"{column_name}: {value}")
+                words = f"{about} — {_share(inside)} here, {_share(outside)} elsewhere. {words}"
+            st.caption(words)

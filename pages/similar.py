@@ -10,6 +10,7 @@ from explorer.web import state, views
 from explorer.web.components.gallery import gallery
 
 SHOWN = 60
+NEARLY_THE_SAME = 0.9
 
 view = state.open_view("similar")
 rt, dataset, space = view.rt, view.dataset, view.space
@@ -37,7 +38,12 @@ def _nearest(vector: np.ndarray) -> list[dict]:
         found, scores = space.search(vector, SHOWN + 1)
     near = {space.uids[int(row)]: float(score) for row, score in zip(np.ravel(found), np.ravel(scores), strict=True)}
     cards = views.row_cards(dataset, space, np.ravel(found))
-    return [{**card, "note": f"{max(near[card['uid']], 0):.0%} alike"} for card in cards]
+    return [{**card, "note": _closeness(near[card["uid"]])} for card in cards]
+
+
+def _closeness(score: float) -> str:
+    """Words only where they say something: a score between strangers is no percentage of anything."""
+    return "nearly the same" if score > NEARLY_THE_SAME else ""
 
 
 def _text_side() -> TextEncoder | None:
@@ -83,13 +89,11 @@ try:
         details = views.item_details(dataset, None, uid)
         with left:
             gallery(
-                [details], dataset=dataset.id, space=space.key, key="similar-this", size=260, on_similar=state.similar
-            )
-            st.markdown(f"**{views.plain(details['caption'])}**")
-            st.dataframe(
-                {"": [name for name, _ in details["columns"]], " ": [value for _, value in details["columns"]]},
-                hide_index=True,
-            )
+                [details], dataset=dataset.id, space=space.key, key="similar-this", size=240, controls=False,
+                on_similar=state.similar,
+            )  # fmt: skip
+            for name, value in details["columns"]:
+                st.caption(f"{views.plain(name)}: {views.plain(value)}")
             if st.button("Another one", icon=":material/casino:") and len(rows):
                 state.put(uid=space.uids[int(np.random.default_rng().choice(rows))])
                 st.rerun()

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from starlette.middleware import Middleware
 from streamlit import config
+from streamlit.runtime.pages_manager import PagesManager
 
 from explorer.errors import BadInput, ExplorerError
 from explorer.sharing.access import LaunchToken
@@ -32,6 +33,9 @@ def around() -> dict[str, Any]:
     Refuses to listen beyond this computer.
     """
     rt = runtime()
+    # Until a first session has called st.navigation, Streamlit makes pages of the files in pages/ by itself: whoever
+    # opens a link right after the start would get another app than everybody after them.
+    PagesManager.uses_pages_directory = False
     address = str(config.get_option("server.address") or "")
     if address not in LOOPBACK:
         raise SystemExit(
