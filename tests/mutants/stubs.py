@@ -7,6 +7,7 @@ from tests.mutants.runner import Stub
 
 ANSWERS = "tests/unit/test_answers.py"
 IMAGES = "tests/unit/test_images.py"
+DATASET = "tests/unit/test_dataset.py"
 
 STUBS: list[Stub] = [
     # --- answers ---
@@ -78,5 +79,106 @@ STUBS: list[Stub] = [
         "return np.stack([_describe(picture) for picture in batch])",
         "return np.full((len(batch), self.spec.dim), 0.1, np.float32)",
         ("tests/unit/test_colour.py",),
+    ),
+    # --- collections ---
+    Stub(
+        "rename-is-new",
+        "a renamed or moved file becomes another item, and its answers stay behind",
+        "explorer/collection/matching.py",
+        "    state.pair(lambda old: old.content_hash and (old.content_hash, _name(old.path)),\n"
+        "               lambda number: (listed[number].content_hash, _name(listed[number].entry.path)))  # fmt: skip\n"
+        "    state.pair(lambda old: old.content_hash, lambda number: listed[number].content_hash)\n",
+        "",
+        (f"{DATASET}::test_rename_swap_edit_remove_and_return",),
+    ),
+    Stub(
+        "tombstones-forgotten",
+        "what was removed is dropped, so that its name goes to the next picture that comes",
+        "explorer/collection/dataset.py",
+        '                rows.append({**old, "status": GONE, "problem": ""})\n                meta.append(said)\n',
+        "",
+        (f"{DATASET}::test_rename_swap_edit_remove_and_return",),
+    ),
+    Stub(
+        "problems-dropped",
+        "what cannot be decoded is left out without a word",
+        "explorer/collection/dataset.py",
+        "        problems = self.pictures.problems()\n        if problems:\n",
+        "        problems = {}\n        if problems:\n",
+        ("tests/unit/test_embedding.py::test_what_cannot_be_read_is_written_down_and_not_tried_again",),
+    ),
+    Stub(
+        "always-recomputed",
+        "every run looks at every picture again",
+        "explorer/collection/embedding.py",
+        "        for name in dataset.features(extractor.spec).missing(wanted):\n",
+        "        for name in wanted:\n",
+        ("tests/unit/test_embedding.py::test_every_picture_once_and_never_again",),
+    ),
+    Stub(
+        "embedding-cannot-be-stopped",
+        "Stop is taken note of and nothing stops",
+        "explorer/collection/embedding.py",
+        "                    if cancelled is not None and cancelled():\n                        stopped = True\n",
+        "                    if cancelled is not None and cancelled():\n                        continue\n",
+        ("tests/unit/test_embedding.py::test_cancelling_keeps_what_was_computed",),
+    ),
+    Stub(
+        "symlinks-followed-out",
+        "a link in the folder shows any file of the computer",
+        "explorer/collection/sources/files.py",
+        "        if not self.contains(real):\n",
+        "        if False:\n",
+        ("tests/unit/test_sources.py::test_links_stay_inside",),
+    ),
+    # --- the classifier ---
+    Stub(
+        "scores-constant",
+        "every picture gets the same score",
+        "explorer/learning/classifier.py",
+        "        return softmax(self.scores(vectors) * np.float32(self.temperature))\n",
+        "        return softmax(self.scores(vectors) * np.float32(0) + np.where(np.isfinite(self.bias), 0, -np.inf))\n",
+        ("tests/unit/test_classifier.py::test_it_is_right_on_pictures_it_has_not_seen",),
+    ),
+    Stub(
+        "judged-on-its-own-answers",
+        "the quality that is shown is that on the answers it has learnt from",
+        "explorer/learning/classifier.py",
+        "    held_out = targets - left_out / root\n",
+        "    held_out = (X @ weights + constant).astype(np.float64)\n",
+        ("tests/unit/test_classifier.py::test_answers_that_mean_nothing_are_judged_so",),
+    ),
+    Stub(
+        "new-answers-ignored",
+        "the first scores of a question are kept for ever",
+        "explorer/learning/live.py",
+        "(held.seq, held.class_ids) == (seq, question.class_ids):\n",
+        "held.class_ids == question.class_ids and held.ready:\n",
+        ("tests/unit/test_live.py::test_each_answer_moves_the_scores_and_an_undo_moves_them_back",),
+    ),
+    # --- the door, and what leaves ---
+    Stub(
+        "everybody-may",
+        "authorise lets everybody do everything",
+        "explorer/sharing/access.py",
+        "    if who is None:\n        raise Refused",
+        "    return\n    if who is None:\n        raise Refused",
+        ("tests/unit/test_access.py",),
+    ),
+    Stub(
+        "door-open",
+        "no cookie is asked for",
+        "explorer/web/gate.py",
+        '        if scope["path"] in OPEN_PATHS or person_of(connection, self.token) is not None:\n',
+        "        if True:\n",
+        ("tests/unit/test_gate.py",),
+    ),
+    Stub(
+        "formulas-run",
+        "a caption that begins with = runs in the spreadsheet that opens the list",
+        "explorer/sharing/exports.py",
+        """        return "'" + value\n""",
+        "        return value\n",
+        ("tests/unit/test_exports.py",),
     ),
 ]
