@@ -1,6 +1,6 @@
 """A small Streamlit app around the components alone: real pages and real routes, with answers kept in memory.
 
-`?view=map|gallery|labeller` chooses what is shown; `n`, `by` and others vary it. Started by test_components.py.
+`?view=map|gallery|labeller` chooses what is shown; `n`, `by` and others vary it. Started by conftest.py.
 """
 
 import json
