@@ -83,7 +83,7 @@ def order(rt: "Runtime", dataset_id: str, query: dict[str, str]) -> dict[str, An
         allowed=_shown(dataset, space, query),
     )
     scores = found.scores
-    quality = f"{scores.quality.words} {scores.quality.warning}".strip() if scores.quality else scores.reason
+    quality = scores.quality.sentence if scores.quality else scores.reason
     items = [
         {
             **_card(dataset, each.uid, each.hash),
