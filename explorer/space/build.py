@@ -117,13 +117,14 @@ class _Build:
             old = None
         transform = old.fitted if old else self._fit(contents)
         distinct = self._vectors(contents, transform)
-        graph, reach = self._graph(distinct)
+        graph, wide = self._graph(distinct)
+        reach = np.ascontiguousarray(wide[:, : index.NEIGHBOURS])
         xy = self._map(contents, distinct, graph, reach, old)
         self._step("Finding groups", 0, 1)
         even, centres = clusters.kmeans(distinct, self.seed, old.centres if old else None)
         dense = clusters.dense_groups(xy)
         self._step("Finding odd ones out", 0, 1)
-        odd = outliers.outlier_table(distinct, reach, self.seed)
+        odd = outliers.outlier_table(distinct, wide, self.seed)
         self._step("Finding what is there twice", 0, 1)
         twice = duplicate_table(contents.hashes, contents.first_row, graph, reach, self.dataset.pictures.thumb)
         self._write(contents, transform, distinct, graph, reach, xy, even, dense, centres, odd, twice)
@@ -178,9 +179,13 @@ class _Build:
         return distinct
 
     def _graph(self, distinct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(u, k) nearest others, and the distances of more of them for the odd ones out."""
         stage = "Comparing pictures"
         self._step(stage, 0, len(distinct))
-        return index.neighbour_graph(distinct, step=lambda done, total: self._step(stage, done, total))
+        rows, distances = index.neighbour_graph(
+            distinct, outliers.REACH, lambda done, total: self._step(stage, done, total)
+        )
+        return np.ascontiguousarray(rows[:, : index.NEIGHBOURS]), distances
 
     def _map(
         self, contents: _Contents, distinct: np.ndarray, graph: np.ndarray, reach: np.ndarray, old: Space | None

@@ -94,13 +94,13 @@ def _facts(items: pd.DataFrame) -> list[tuple[str, str, np.ndarray, np.ndarray]]
     """Everything that can be said of a picture by its columns: (column, value, who has it, who has any value)."""
     facts: list[tuple[str, str, np.ndarray, np.ndarray]] = []
     for name in items.columns:
-        if not str(name).startswith(_META):
+        if not str(name).startswith(_META) or str(name) == f"{_META}caption":  # captions speak through their words
             continue
         column, series = str(name).removeprefix(_META), items[name]
         known = series.notna().to_numpy()
         if pd.api.types.is_numeric_dtype(series) and not pd.api.types.is_bool_dtype(series) and series.nunique() > 10:
             values = series.to_numpy(np.float64, na_value=np.nan)
-            known &= np.isfinite(values)
+            known = known & np.isfinite(values)
             middle = float(np.median(values[known])) if known.any() else 0.0
             facts.append((column, f"above {middle:.6g}", known & (values > middle), known))
             facts.append((column, f"below {middle:.6g}", known & (values < middle), known))

@@ -55,9 +55,13 @@ def dense_groups(xy: np.ndarray) -> np.ndarray:
         return np.full(n, -1, np.int32)
     import hdbscan
 
-    labels = hdbscan.HDBSCAN(min_cluster_size=smallest, min_samples=5, core_dist_n_jobs=1).fit_predict(
-        xy.astype(np.float64)
-    )
+    # one group that swallows most of the map says nothing: then the tips of the tree are taken
+    for selection in ("eom", "leaf"):
+        labels = hdbscan.HDBSCAN(
+            min_cluster_size=smallest, min_samples=5, cluster_selection_method=selection, core_dist_n_jobs=1
+        ).fit_predict(xy.astype(np.float64))
+        if np.bincount(labels + 1)[1:].max(initial=0) <= n / 2:
+            break
     found = np.unique(labels[labels >= 0])
     sizes = np.array([int((labels == label).sum()) for label in found])
     numbers = {int(label): number for number, label in enumerate(found[np.argsort(-sizes, kind="stable")])}

@@ -41,8 +41,8 @@ def duplicate_table(
     copies = table.groupby("content")["row"].transform("size")
     table["kind"] = np.where(copies > 1, "exact", "near")
     table["similarity"] = np.where(copies > 1, 1.0, best[numbers])
-    sizes = table.groupby("group")["row"].transform("size")
-    table = table[sizes > 1].assign(size=sizes).sort_values(["size", "group", "row"], ascending=[False, True, True])
+    table["size"] = table.groupby("group")["row"].transform("size")
+    table = table[table["size"] > 1].sort_values(["size", "group", "row"], ascending=[False, True, True])
     table["group"] = pd.factorize(table["group"])[0]
     return table[["group", "row", "kind", "similarity"]].reset_index(drop=True)
 

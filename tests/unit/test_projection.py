@@ -1,0 +1,68 @@
+"""The map: near stays near, the same pictures give the same map, and any number of pictures has one."""
+
+import numpy as np
+import pytest
+
+from explorer.space.index import neighbour_graph
+from explorer.space.projection import fitted, main_axes, place, project
+from explorer.space.recipe import normalised
+
+
+def groups(sizes: list[int], d: int = 40, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Unit vectors of well-parted groups, and the group of each."""
+    rng = np.random.default_rng(seed)
+    of = np.repeat(np.arange(len(sizes)), sizes)
+    centres = rng.normal(size=(len(sizes), d))
+    return normalised((centres[of] + rng.normal(scale=0.3, size=(len(of), d))).astype(np.float32)), of
+
+
+def test_what_is_near_lies_near_and_twice_the_same() -> None:
+    vectors, of = groups([90, 60, 40, 30])
+    graph = neighbour_graph(vectors)
+    xy = project(vectors, *graph, seed=3)
+    assert xy.shape == (220, 2)
+    assert xy.dtype == np.float32
+    assert np.abs(xy).max() == pytest.approx(1, abs=1e-6)
+    apart = np.linalg.norm(xy[:, None] - xy[None], axis=2)
+    np.fill_diagonal(apart, np.inf)
+    assert (of[np.argsort(apart, axis=1)[:, :10]] == of[:, None]).mean() > 0.97
+    assert np.array_equal(project(vectors, *graph, seed=3), xy)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 16, 19, 20, 21, 40])
+def test_any_number_of_pictures_has_a_map(n: int) -> None:
+    vectors, _ = groups([n])
+    xy = project(vectors, *neighbour_graph(vectors))
+    assert xy.shape == (n, 2)
+    assert np.isfinite(xy).all()
+    assert np.abs(xy).max() <= 1
+    assert len(np.unique(xy.round(5), axis=0)) == n
+
+
+@pytest.mark.parametrize("n", [2, 30, 120])
+def test_equal_pictures_have_a_map_too(n: int) -> None:
+    vectors = np.repeat(groups([1])[0], n, axis=0)
+    xy = project(vectors, *neighbour_graph(vectors))
+    assert xy.shape == (n, 2)
+    assert np.isfinite(xy).all()
+    half = np.concatenate([vectors, groups([n], seed=5)[0]])
+    assert np.isfinite(project(half, *neighbour_graph(half))).all()
+
+
+def test_the_aspect_is_kept() -> None:
+    xy = fitted(np.array([[0.0, 0.0], [8.0, 2.0], [4.0, 1.0]]))
+    assert np.allclose(xy, [[-1, -0.25], [1, 0.25], [0, 0]])
+
+
+@pytest.mark.parametrize("d", [8, 300])
+def test_the_main_axes_are_those_of_the_covariance(d: int) -> None:
+    vectors, _ = groups([70, 50], d)
+    _, _, axes = np.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)
+    expected = (vectors - vectors.mean(axis=0)) @ axes[:2].T
+    assert np.allclose(np.abs(main_axes(vectors)), np.abs(expected), atol=1e-3)
+
+
+def test_new_pictures_are_placed_among_their_neighbours() -> None:
+    around = np.array([[[0.0, 0.0], [0.2, 0.0], [0.9, 0.9]]], np.float32)
+    xy = place(around, np.array([[0.05, 0.05, 0.9]], np.float32))
+    assert np.allclose(xy, [[0.1, 0.0]], atol=0.02)
