@@ -21,7 +21,7 @@ def _shot(page: "Page", name: str) -> None:
 
 
 def _map(page: "Page") -> None:
-    canvas = page.locator(".ex-map canvas").first
+    canvas = page.locator(".mp-surface[data-ready]")
     canvas.wait_for()
     page.wait_for_timeout(SETTLE_MS)
     box = canvas.bounding_box()
@@ -38,10 +38,10 @@ def _label(page: "Page") -> None:
     page.get_by_label("Question", exact=True).fill("Is it alive?")
     page.get_by_label("Answers, one a line").fill("alive\nnot alive")
     page.get_by_role("button", name="Start labelling").click()
-    page.locator(".ex-labeller").wait_for()
+    page.locator(".lr-card").first.wait_for()
     page.wait_for_timeout(SETTLE_MS)
     for _ in range(ANSWERS):
-        uid = page.evaluate("() => window.__explorerFocus ? window.__explorerFocus() : ''")
+        uid = page.locator(".lr-at").get_attribute("data-uid")
         page.keyboard.press("1" if str(uid).startswith(("animals", "people", "plants")) else "2")
         page.wait_for_timeout(250)
     _shot(page, "label")
@@ -59,7 +59,7 @@ def main() -> None:
         for name in ("groups", "odd", "similar"):
             page.goto(f"{app.url}/{name}?d=demo")
             _shot(page, name)
-        page.locator(".ex-card").first.click()
+        page.locator(".gl-card").nth(3).click()
         _shot(page, "picture")
         page.keyboard.press("Escape")
         page.goto(f"{app.url}/label?d=demo")

@@ -114,6 +114,7 @@ labeller(
     policy=policy,
     policies=policies(question),
     show_guess=guess,
+    filter=str(view.filter),
     key=f"label-{question_id}-{space.key}",
     on_similar=state.similar,
 )
