@@ -25,7 +25,7 @@ READY = {
     "similar": ".gl-card img",
     "groups": ".gl-card img",
     "odd": ".gl-card img",
-    "label": ".lr-card img",
+    "label": ".lr-result img",
     "share": "text=/CSV/",
 }
 """What a person waits for on each page: for pictures, that one is there; the map's first frame is drawn."""
