@@ -3,6 +3,7 @@
 import numpy as np
 import streamlit as st
 
+from explorer.collection.embedding import DECODE_SIDE
 from explorer.collection.images import decode
 from explorer.errors import ExplorerError, NotFound
 from explorer.extractors.base import TextEncoder
@@ -21,8 +22,8 @@ def _features_of(upload: bytes) -> np.ndarray:
     """(1, d) vector of an uploaded picture in this space."""
     raw = []
     for key, _ in space.recipe.features:
-        extractor = rt.extractor(dataset.features(key).spec.extractor)
-        picture = decode(upload, min_side=extractor.min_side)
+        extractor = rt.extractor(dataset.features(key).spec)
+        picture = decode(upload, min_side=max(DECODE_SIDE, extractor.min_side))
         raw.append(extractor.compute(extractor.prepare(picture.rgb)[None]))
     return space.transform(raw)
 
@@ -50,10 +51,10 @@ def _text_side() -> TextEncoder | None:
     """The extractor of this space if it also reads words."""
     if len(space.recipe.features) != 1:
         return None
-    name = dataset.features(space.recipe.features[0][0]).spec.extractor
-    if not name.startswith("open_clip"):
+    spec = dataset.features(space.recipe.features[0][0]).spec
+    if not spec.extractor.startswith("open_clip"):
         return None
-    extractor = rt.extractor(name)
+    extractor = rt.extractor(spec)
     return extractor if isinstance(extractor, TextEncoder) else None
 
 

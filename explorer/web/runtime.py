@@ -13,8 +13,8 @@ from typing import Any
 
 from explorer.catalog import Catalog
 from explorer.collection.dataset import Dataset
-from explorer.extractors.base import Extractor
-from explorer.extractors.registry import load
+from explorer.extractors.base import Extractor, FeatureSpec
+from explorer.extractors.registry import load_like
 from explorer.jobs import Jobs
 from explorer.learning.answers import AnswerStore
 from explorer.learning.live import LiveQuestions
@@ -56,12 +56,15 @@ class Runtime:
         files = [dataset.root / "dataset.json", *sorted(dataset.root.glob("spaces/*/manifest.json"))]
         return self._newest(("spaces", dataset_id), files, lambda: list_spaces(dataset))
 
-    def extractor(self, name: str) -> Extractor:
-        """A loaded extractor, kept: the second uploaded picture does not wait for the network."""
+    def extractor(self, spec: FeatureSpec) -> Extractor:
+        """The extractor that made a feature, kept: the second uploaded picture does not wait for the network.
+
+        Raises Missing where this machine cannot make the same feature.
+        """
         with self._lock:
-            if name not in self._extractors:
-                self._extractors[name] = load(name, models_dir=self.workspace.models)
-            return self._extractors[name]
+            if spec.key not in self._extractors:
+                self._extractors[spec.key] = load_like(spec, self.workspace.models)
+            return self._extractors[spec.key]
 
     def _newest(self, key: tuple[str, ...], files: list[Path], opened: Callable[[], Any]) -> Any:
         stamp = tuple(_stamp(file) for file in files)
