@@ -24,6 +24,8 @@ class View:
 
 
 class ViewStore:
+    """The saved views of all datasets."""
+
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 

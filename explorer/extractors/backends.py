@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 
 class Network(Protocol):
+    """A network made ready for this machine, with a fixed batch size."""
+
     backend: str
     precision: str
 

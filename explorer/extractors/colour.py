@@ -38,6 +38,8 @@ def create(argument: str, models_dir: Path | None, exact: bool) -> "Colour":
 
 
 class Colour:
+    """The extractor `colour`: classical, nothing to load."""
+
     card = CARD
     min_side = SIDE
     batch_size = 64

@@ -45,6 +45,8 @@ def create(argument: str, models_dir: Path | None, exact: bool) -> "Lite0":
 
 
 class Lite0:
+    """The extractor `lite0`: EfficientNet-Lite0 before its last layer."""
+
     card = CARD
     min_side = SIDE
     batch_size = BATCH

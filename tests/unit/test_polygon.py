@@ -45,7 +45,7 @@ def test_a_damaged_outline_is_refused(polygon: object) -> None:
 def test_a_million_points_take_less_than_a_second() -> None:
     xy = np.random.default_rng(1).uniform(-1, 1, (1_000_000, 2)).astype(np.float32)
     turns = np.linspace(0, 2 * np.pi, 60, endpoint=False)
-    began = time.perf_counter()
+    began = time.process_time()  # of this process alone: other work on the machine does not count
     inside = points_in_polygon(xy, np.stack([0.7 * np.cos(turns), 0.7 * np.sin(turns)], axis=1))
-    assert time.perf_counter() - began < 1.0
+    assert time.process_time() - began < 1.0
     assert abs(inside.mean() - np.pi * 0.49 / 4) < 0.005
