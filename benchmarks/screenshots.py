@@ -13,8 +13,15 @@ SETTLE_MS = 2_500
 ANSWERS = 24
 
 
+_LOADED = """() => [document, ...[...document.querySelectorAll('*')].map(e => e.shadowRoot).filter(Boolean)]
+    .flatMap(root => [...root.querySelectorAll('img')])
+    .filter(image => image.getBoundingClientRect().top < innerHeight && image.getBoundingClientRect().width)
+    .every(image => image.complete)"""
+
+
 def _shot(page: "Page", name: str) -> None:
     page.wait_for_timeout(SETTLE_MS)
+    page.wait_for_function(_LOADED, timeout=60_000)
     page.mouse.move(5, 895)
     page.screenshot(path=OUT / f"{name}.png")
     print(OUT / f"{name}.png")
@@ -27,7 +34,7 @@ def _map(page: "Page") -> None:
     box = canvas.bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + box["height"] * 0.5)
-    for _ in range(3):
+    for _ in range(2):
         page.mouse.wheel(0, -240)
         page.wait_for_timeout(150)
     _shot(page, "map")
@@ -56,8 +63,8 @@ def main() -> None:
         _shot(page, "datasets")
         page.goto(f"{app.url}/map?d=demo")
         _map(page)
-        for name in ("groups", "odd", "similar"):
-            page.goto(f"{app.url}/{name}?d=demo")
+        for name, more in (("groups", ""), ("odd", ""), ("similar", "&uid=transportation-bus-01")):
+            page.goto(f"{app.url}/{name}?d=demo{more}")
             _shot(page, name)
         page.locator(".gl-card").nth(3).click()
         _shot(page, "picture")

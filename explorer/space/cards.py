@@ -69,11 +69,14 @@ def _card(
 
 
 def _words(labels: np.ndarray, ids: list[int], captions: pd.Series) -> dict[int, list[str]]:
-    """The words that mark each group: class-based TF-IDF (Grootendorst, 2022), each caption counting a word once."""
+    """The words that mark each group: class-based TF-IDF (Grootendorst, 2022), each caption counting a word once and
+    words such as "and" none."""
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
     inside: dict[int, Counter[str]] = {label: Counter() for label in ids}
     everywhere: Counter[str] = Counter()
     for label, caption in zip(labels.tolist(), captions.fillna("").tolist(), strict=True):
-        found = {word.casefold() for word in _WORD.findall(str(caption))}
+        found = {word.casefold() for word in _WORD.findall(str(caption))} - ENGLISH_STOP_WORDS
         everywhere.update(found)
         if label in inside:
             inside[label].update(found)
