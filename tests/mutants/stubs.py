@@ -181,4 +181,64 @@ STUBS: list[Stub] = [
         "        return value\n",
         ("tests/unit/test_exports.py",),
     ),
+    # --- the space ---
+    Stub(
+        "neighbours-random",
+        "pictures like this one are any pictures",
+        "explorer/space/index.py",
+        "        found, scores = _without_self(found, scores, np.arange(start, stop))\n",
+        "        found, scores = _without_self(found, scores, np.arange(start, stop))\n"
+        "        found = np.random.default_rng(start).integers(0, n, found.shape)\n",
+        ("tests/unit/test_index.py::test_the_graph_is_that_of_a_plain_comparison",),
+    ),
+    Stub(
+        "search-random",
+        "a search gives back some pictures with honest-looking scores",
+        "explorer/space/index.py",
+        "    order = np.lexsort((found, -scores), axis=1)\n",
+        "    found = np.random.default_rng(0).integers(0, len(vectors), found.shape)\n"
+        "    order = np.lexsort((found, -scores), axis=1)\n",
+        ("tests/unit/test_index.py::test_search_finds_the_largest_first", "tests/unit/test_space.py"),
+    ),
+    Stub(
+        "map-unseeded",
+        "the map is another one each time it is made",
+        "explorer/space/projection.py",
+        "            random_state=seed,\n            n_jobs=1,\n",
+        "            random_state=None,\n            n_jobs=1,\n",
+        ("tests/unit/test_projection.py::test_what_is_near_lies_near_and_twice_the_same",),
+    ),
+    Stub(
+        "map-random",
+        "the dots of the map are strewn anywhere",
+        "explorer/space/projection.py",
+        "    return fitted(_umap(start, neighbours, distances, seed))\n",
+        "    return fitted(np.random.default_rng(seed).normal(size=(len(vectors), 2)))\n",
+        ("tests/unit/test_projection.py::test_what_is_near_lies_near_and_twice_the_same",),
+    ),
+    Stub(
+        "outliers-random",
+        "odd ones out are drawn by lot",
+        "explorer/space/outliers.py",
+        "    score = (percentile(lonely) + percentile(far)) / 2\n",
+        "    score = np.random.default_rng(seed).random(len(vectors))\n",
+        ("tests/unit/test_outliers.py::test_lonely_and_far_pictures_come_first",),
+    ),
+    Stub(
+        "duplicates-never-found",
+        "nothing is ever there twice",
+        "explorer/space/duplicates.py",
+        "    return [(a, b, alike) for (a, b), alike in sorted(found.items()) if _same(small[a], small[b])]\n",
+        "    return []\n",
+        ("tests/unit/test_outliers.py::test_groups_of_copies_hold_files_and_pictures_saved_again",),
+    ),
+    # --- the routes ---
+    Stub(
+        "map-one-colour",
+        "every dot has the colour of the first value",
+        "explorer/web/colours.py",
+        'codes = values.map(lambda v: NO_VALUE if v == "" else place_of.get(v, fallback)).to_numpy().astype(np.uint8)',
+        "codes = np.zeros(len(values), np.uint8)",
+        ("tests/unit/test_routes.py::test_the_map_is_what_the_space_says_and_the_filter_takes_dots_off_it",),
+    ),
 ]
