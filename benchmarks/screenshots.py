@@ -34,7 +34,7 @@ def _map(page: "Page") -> None:
     box = canvas.bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + box["height"] * 0.5)
-    for _ in range(2):
+    for _ in range(3):
         page.mouse.wheel(0, -240)
         page.wait_for_timeout(150)
     _shot(page, "map")

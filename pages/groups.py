@@ -6,7 +6,7 @@ import streamlit as st
 from explorer.web import selections, state, views
 from explorer.web.components.gallery import gallery
 
-METHODS = {"kmeans": "Even groups: every picture in one", "hdbscan": "Dense groups: the rest stays out"}
+METHODS = {"kmeans": "Even: every picture in one", "hdbscan": "Dense: the rest stays out"}
 SHOWN = 240
 
 view = state.open_view("groups")

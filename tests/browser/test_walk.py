@@ -1,30 +1,21 @@
 """A person's path through the demo, in Chromium: from the map to an answer for every picture, and back by the link."""
 
-import math
+import json
 import re
+import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
 from benchmarks.running import RunningApp, command_line
+from tests.browser.test_components import circle
 
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=30_000)  # a busy machine is slow, not wrong
 
 ALIVE = ("animals", "people", "plants")
-
-
-def circle(page: Page, surface: Locator, x: float, y: float, radius: float) -> None:
-    """Draw around a place of the map, given in parts of its size; the radius in pixels."""
-    box = surface.bounding_box()
-    assert box
-    cx, cy = box["x"] + x * box["width"], box["y"] + y * box["height"]
-    page.mouse.move(cx + radius, cy)
-    page.mouse.down()
-    for step in range(1, 26):
-        page.mouse.move(cx + radius * math.cos(step / 4), cy + radius * math.sin(step / 4))
-    page.mouse.up()
 
 
 def settled(page: Page) -> None:
@@ -185,7 +176,7 @@ def test_an_uploaded_picture_finds_its_like(server: RunningApp, page: Page) -> N
     expect(page.locator(".gl-card").first).to_have_attribute("data-uid", f"animals-{picture.stem}")
 
 
-def test_a_folder_is_added_and_stopped_in_the_browser(start_server, workspace, page: Page, tmp_path: Path) -> None:
+def test_a_folder_is_added_in_the_browser(start_server, workspace, page: Page, tmp_path: Path) -> None:
     source = tmp_path / "photos"
     source.mkdir()
     for picture in sorted((Path(__file__).resolve().parents[2] / "data" / "clipart" / "food").glob("*.jpg"))[:60]:
@@ -208,3 +199,35 @@ def test_a_folder_is_added_and_stopped_in_the_browser(start_server, workspace, p
     said = command_line(workspace.root, "status", "photos", "--json").stdout
     assert '"ok": 60' in said
     assert '"problem": 1' in said
+
+
+def test_pictures_are_uploaded_and_looked_at(start_server, workspace, page: Page, tmp_path: Path) -> None:
+    drawings = sorted((Path(__file__).resolve().parents[2] / "data" / "clipart" / "tools").glob("*.jpg"))[:12]
+    with zipfile.ZipFile(tmp_path / "tools.zip", "w") as archive:
+        for drawing in drawings:
+            archive.write(drawing, drawing.name)
+        archive.writestr("../outside.jpg", drawings[0].read_bytes())
+    app = start_server(workspace)
+    page.goto(app.entering("/"))
+    page.get_by_role("tab", name="Upload").click()
+    page.locator("input[type=file]").set_input_files(tmp_path / "tools.zip")
+    page.get_by_role("button", name="Upload and add").click()
+    expect(page.get_by_text("12 pictures · 1 that cannot be read")).to_be_visible(timeout=180_000)
+    assert [path.name for path in (workspace.root / "uploads").rglob("*.*")] == ["tools.zip"]
+
+
+def test_work_that_was_begun_can_be_stopped_and_goes_on_later(start_server, demo_copy, page: Page) -> None:
+    shutil.rmtree(demo_copy.root / "demo" / "features")
+    app = start_server(demo_copy)
+    page.goto(app.entering("/"))
+    page.get_by_role("button", name="Look for changes").click()
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_text("The last run was stopped")).to_be_visible(timeout=120_000)
+    found = json.loads(command_line(demo_copy.root, "status", "demo", "--json").stdout)
+    assert found["stale"] or not found["extractors"]
+    page.get_by_role("button", name="Look for changes").click()
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    expect(page.get_by_role("button", name="Look for changes")).to_be_visible(timeout=180_000)
+    found = json.loads(command_line(demo_copy.root, "status", "demo", "--json").stdout)
+    assert found["extractors"][0]["missing"] == 0
+    assert not found["jobs"]
