@@ -8,13 +8,15 @@ from explorer.web.components.gallery import gallery
 
 METHODS = {"kmeans": "Even: every picture in one", "hdbscan": "Dense: the rest stays out"}
 SHOWN = 240
+AT_ONCE = 10
+"""Cards drawn before more are asked for: each is a component of its own, and thirty take the browser seconds."""
 
 view = state.open_view("groups")
 rt, dataset, space = view.rt, view.dataset, view.space
 with st.sidebar:
     how = state.choose("how", "Grouping", METHODS)
 
-cards = space.cluster_cards(how, dataset.items)
+cards = rt.cluster_cards(dataset.id, space.key, how)
 labels = space.clusters[how].to_numpy()
 counts = {card.id: int(((labels == card.id) & view.mask).sum()) for card in cards}
 cards = sorted((card for card in cards if counts[card.id]), key=lambda card: -counts[card.id])
@@ -70,7 +72,8 @@ if not cards:
         state.empty("No group passes the filter", "Take something out of the filter in the sidebar.")
     state.empty("No groups", "The pictures lie too evenly for this grouping; try the other one in the sidebar.")
 
-for start in range(0, len(cards), 2):
+shown = st.session_state.get("groups-shown", AT_ONCE)
+for start in range(0, min(shown, len(cards)), 2):
     for column, card in zip(st.columns(2), cards[start : start + 2], strict=False):
         with column.container(border=True):
             left, right = st.columns([3, 1], vertical_alignment="center")
@@ -88,3 +91,10 @@ for start in range(0, len(cards), 2):
                 about = views.plain(f"{column_name}: {value}")
                 words = f"{about} — {_share(inside)} here, {_share(outside)} elsewhere. {words}"
             st.caption(words)
+
+if shown < len(cards):
+    st.button(
+        f"Show the other {len(cards) - shown} groups",
+        on_click=st.session_state.update,
+        args=({"groups-shown": len(cards)},),
+    )

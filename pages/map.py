@@ -7,7 +7,7 @@ import streamlit as st
 
 from explorer.errors import NotFound
 from explorer.web import selections, state, views
-from explorer.web.colours import cluster_titles, colouring, options
+from explorer.web.colours import colouring, options
 from explorer.web.components.gallery import gallery
 from explorer.web.components.map import map_view, points_in_polygon
 
@@ -52,7 +52,7 @@ def _hidden_labels() -> list[str]:
 
 def _group_names() -> list[dict]:
     labels = space.clusters["kmeans"].to_numpy()
-    titles = cluster_titles(dataset, space, "kmeans")
+    titles = {card.id: card.title for card in rt.cluster_cards(dataset.id, space.key, "kmeans")}
     found = [(which, np.flatnonzero((labels == which) & view.mask)) for which in titles]
     return [
         {"x": float(np.median(space.xy[rows, 0])), "y": float(np.median(space.xy[rows, 1])), "text": titles[which]}

@@ -4,6 +4,7 @@ import streamlit as st
 
 from explorer.errors import NotFound
 from explorer.web import selections, state
+from explorer.web.components.copier import copier
 from explorer.web.filters import Filter
 
 view = state.open_view("share")
@@ -17,7 +18,7 @@ titles = {"map": "Map", "similar": "Similar", "groups": "Groups", "odd": "Odd on
 page = st.segmented_control("Which page", list(titles), format_func=titles.get, default="map", required=True)
 base = (st.context.url or "").split("://", 1)
 root = f"{base[0]}://{base[1].split('/', 1)[0]}" if len(base) == 2 else ""
-st.code(root + state.link_to(str(page)), language=None, wrap_lines=True)
+copier(root + state.link_to(str(page)), key="link")
 
 st.subheader("Pictures", anchor=False)
 selected = state.get("sel")

@@ -47,7 +47,7 @@ def colouring(rt: "Runtime", dataset: Dataset, space: Space, by: str) -> Colouri
     if kind == "column":
         return _column(dataset, space, rest)
     if kind == "cluster":
-        return _clusters(dataset, space, rest)
+        return _clusters(rt, dataset, space, rest)
     if kind in ("answer", "guess", "score"):
         question_id, _, class_id = rest.partition(":")
         return _question(rt, dataset, space, by, kind, question_id, class_id)
@@ -95,11 +95,11 @@ def _categories(by: str, title: str, values: pd.Series, version: str) -> Colouri
     return Colouring(by, title, "category", codes, legend, version)
 
 
-def _clusters(dataset: Dataset, space: Space, method: str) -> Colouring:
+def _clusters(rt: "Runtime", dataset: Dataset, space: Space, method: str) -> Colouring:
     if method not in space.clusters:
         raise BadInput(f"There is no grouping '{method}'; choose another colour.")
     labels = space.clusters[method].to_numpy()
-    titles = cluster_titles(dataset, space, method)
+    titles = {card.id: card.title for card in rt.cluster_cards(dataset.id, space.key, method)}
     found, counts = np.unique(labels[labels >= 0], return_counts=True)
     order = np.argsort(-counts, kind="stable")[: NO_VALUE - 1]
     code_of = np.full(int(labels.max(initial=-1)) + 1, NO_VALUE, np.uint8)
@@ -110,10 +110,6 @@ def _clusters(dataset: Dataset, space: Space, method: str) -> Colouring:
     codes = np.full(len(labels), NO_VALUE, np.uint8)
     codes[labels >= 0] = code_of[labels[labels >= 0]]
     return Colouring(f"cluster:{method}", "groups", "category", codes, legend, _version(dataset, space))
-
-
-def cluster_titles(dataset: Dataset, space: Space, method: str) -> dict[int, str]:
-    return {card.id: card.title for card in space.cluster_cards(method, dataset.items)}
 
 
 def _question(

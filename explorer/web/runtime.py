@@ -20,7 +20,7 @@ from explorer.learning.answers import AnswerStore
 from explorer.learning.live import LiveQuestions
 from explorer.learning.questions import QuestionStore
 from explorer.sharing.access import LaunchToken
-from explorer.space import Space, list_spaces, open_space
+from explorer.space import ClusterCard, Space, list_spaces, open_space
 from explorer.workspace import Workspace
 
 
@@ -55,6 +55,19 @@ class Runtime:
         dataset = self.dataset(dataset_id)
         files = [dataset.root / "dataset.json", *sorted(dataset.root.glob("spaces/*/manifest.json"))]
         return self._newest(("spaces", dataset_id), files, lambda: list_spaces(dataset))
+
+    def cluster_cards(self, dataset_id: str, key: str, method: str) -> list[ClusterCard]:
+        """`Space.cluster_cards`, kept until the space or the items change: the map and the groups ask at every run."""
+        dataset = self.dataset(dataset_id)
+        manifest = dataset.root / "spaces" / Path(key).name / "manifest.json"
+
+        def made() -> list[ClusterCard]:
+            return self.space(dataset_id, key).cluster_cards(method, dataset.items)
+
+        cards: list[ClusterCard] = self._newest(
+            ("cards", dataset_id, key, method), [dataset.root / "dataset.json", manifest], made
+        )
+        return cards
 
     def extractor(self, spec: FeatureSpec) -> Extractor:
         """The extractor that made a feature, kept: the second uploaded picture does not wait for the network.

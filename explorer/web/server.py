@@ -70,7 +70,7 @@ def _warm(rt: Runtime) -> None:
             for info in rt.space_keys(dataset_id)[:1]:
                 space = rt.space(dataset_id, info.key)
                 space.search(0, 1)
-                space.cluster_cards("kmeans", rt.dataset(dataset_id).items)
+                rt.cluster_cards(dataset_id, info.key, "kmeans")
         except ExplorerError as error:
             print(f"  {dataset_id}: {error}", file=sys.stderr, flush=True)
 
