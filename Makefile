@@ -10,7 +10,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 PYTHON ?=
 ARGS ?=
-# where CI has two cores, two workers; a file's tests stay together, so that they share what they made
+# two workers: one drives the browser, one does the rest
 WORKERS ?= 2
 
 .PHONY: help setup demo test lint format mutants bench screenshots clean
@@ -57,7 +57,7 @@ lint: $(READY)
 	$(VENV)/bin/lint-imports --no-cache
 
 test: lint
-	$(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	$(PY) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 format: $(READY)
 	$(PY) -m ruff check --fix .

@@ -50,6 +50,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(f"!!! {count} TESTS DID NOT RUN: {reason} ({way_out})", red=True, bold=True)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several workers (`--dist loadgroup`): a file stays together, and only one browser runs at a time, beginning
+    at once, since it takes longest. Two browsers that draw in software would starve each other."""
+    for item in items:
+        browser = item.get_closest_marker("browser") is not None
+        item.add_marker(pytest.mark.xdist_group("browser" if browser else Path(item.path).stem))
+    items.sort(key=lambda item: item.get_closest_marker("browser") is None)  # stable: else the order stays
+
+
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that all workers of this run see."""
