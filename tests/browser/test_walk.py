@@ -221,12 +221,12 @@ def test_work_that_was_begun_can_be_stopped_and_goes_on_later(start_server, demo
     app = start_server(demo_copy)
     page.goto(app.entering("/"))
     page.get_by_role("button", name="Look for changes").click()
-    page.get_by_role("button", name="Stop").click()
+    page.locator("[data-testid=stButton]").get_by_role("button", name="Stop").click()
     expect(page.get_by_text("The last run was stopped")).to_be_visible(timeout=120_000)
     found = json.loads(command_line(demo_copy.root, "status", "demo", "--json").stdout)
     assert found["stale"] or not found["extractors"]
     page.get_by_role("button", name="Look for changes").click()
-    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    expect(page.locator("[data-testid=stButton]").get_by_role("button", name="Stop")).to_be_visible()
     expect(page.get_by_role("button", name="Look for changes")).to_be_visible(timeout=180_000)
     found = json.loads(command_line(demo_copy.root, "status", "demo", "--json").stdout)
     assert found["extractors"][0]["missing"] == 0
