@@ -226,8 +226,10 @@ def test_work_that_was_begun_can_be_stopped_and_goes_on_later(start_server, demo
     found = json.loads(command_line(demo_copy.root, "status", "demo", "--json").stdout)
     assert found["stale"] or not found["extractors"]
     page.get_by_role("button", name="Look for changes").click()
-    expect(page.locator("[data-testid=stButton]").get_by_role("button", name="Stop")).to_be_visible()
-    expect(page.get_by_role("button", name="Look for changes")).to_be_visible(timeout=180_000)
+    stop = page.locator("[data-testid=stButton]").get_by_role("button", name="Stop")
+    expect(stop).to_be_visible()
+    expect(stop).to_have_count(0, timeout=180_000)  # the old button fades only after the new one has come
+    expect(page.get_by_role("button", name="Look for changes")).to_be_visible()
     found = json.loads(command_line(demo_copy.root, "status", "demo", "--json").stdout)
     assert found["extractors"][0]["missing"] == 0
     assert not found["jobs"]
