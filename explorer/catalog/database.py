@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from explorer.catalog import schema
+from explorer.catalog.backup import copy_before_upgrade
 from explorer.errors import BadInput, Busy, Missing
 
 BUSY_SECONDS = 30
@@ -35,7 +36,8 @@ class Catalog:
         """Open the catalogue at a SQLAlchemy URL, creating it or bringing it up to date first.
 
         Raises BadInput for a network share, a file that is no catalogue, or a catalogue of a newer version;
-        Busy if another process keeps it locked; Missing if the server cannot be reached.
+        Busy if another process keeps it locked; Missing if the server cannot be reached. A SQLite catalogue of an
+        older version is copied before it is changed (`catalog.0001.backup.db` beside it); PostgreSQL has `pg_dump`.
         """
         parsed = _with_driver(url)
         if parsed.get_backend_name() == "sqlite":
@@ -196,7 +198,7 @@ def _migrate(engine: Engine, url: URL) -> None:
         with engine.execution_options(explorer_begin="BEGIN IMMEDIATE").begin() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(sa.text("select pg_advisory_xact_lock(:n)"), {"n": _MIGRATION_LOCK})
-            _upgrade(connection, shown)
+            _upgrade(connection, shown, url)
     except sa.exc.OperationalError as error:
         if _is_locked(error):
             raise Busy(f"The catalogue {shown} is being written by another process; try again.") from error
@@ -214,7 +216,7 @@ def _revision(connection: Connection) -> str | None:
     return connection.execute(sa.text("select version_num from alembic_version")).scalar()
 
 
-def _upgrade(connection: Connection, shown: str) -> None:
+def _upgrade(connection: Connection, shown: str, url: URL) -> None:
     from alembic import command  # takes a tenth of a second to import, and is needed once a version
     from alembic.config import Config
     from alembic.script import ScriptDirectory
@@ -229,6 +231,8 @@ def _upgrade(connection: Connection, shown: str) -> None:
             f"The catalogue {shown} was written by a newer version of this program (its revision is {found}, this "
             f"version knows {schema.REVISION}). Update the program, or use another workspace."
         )
+    if found not in (None, schema.REVISION) and connection.dialect.name == "sqlite":
+        copy_before_upgrade(Path(str(url.database)).expanduser().absolute(), str(found))
     command.upgrade(config, "head")
 
 

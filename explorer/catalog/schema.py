@@ -8,7 +8,7 @@ import secrets
 
 import sqlalchemy as sa
 
-REVISION = "0001"
+REVISION = "0002"
 """The migration that this code is written for."""
 
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
@@ -101,6 +101,7 @@ questions = sa.Table(
     sa.Column("note", sa.Text, nullable=False),
     sa.Column("created", sa.Double, nullable=False),
     sa.Column("archived", sa.Double),
+    sa.Column("settings", sa.JSON, nullable=False, server_default="{}"),
 )
 
 classes = sa.Table(
@@ -113,6 +114,9 @@ classes = sa.Table(
     sa.Column("note", sa.Text, nullable=False),
     sa.Column("created", sa.Double, nullable=False),
     sa.Column("merged_into", sa.Text, sa.ForeignKey("classes.id")),
+    sa.Column("none", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("examples", sa.JSON, nullable=False, server_default="[]"),
+    sa.Column("merged", sa.JSON(none_as_null=True)),
 )
 
 answers = sa.Table(

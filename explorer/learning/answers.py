@@ -1,22 +1,31 @@
-"""Answers: events that are on the disk before they are acknowledged, and the present state that follows from them."""
+"""Answers: events that are on the disk before they are acknowledged, and the present state that follows from them.
+
+A kill of the process, or of every process, at any moment loses no answer that was acknowledged, for the transaction had
+been handed to the operating system, and leaves no half of a batch. A power cut loses none either as long as the disk
+keeps what it says it has written: SQLite runs with `synchronous=FULL`, which syncs its log at each commit, and
+PostgreSQL must keep `fsync` and `synchronous_commit` on, as they are unless somebody turned them off.
+"""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Row
+from sqlalchemy.engine import Connection
 
 from explorer.catalog.database import Catalog
 from explorer.catalog.schema import answers as table
 from explorer.catalog.schema import classes, questions
-from explorer.errors import BadInput
+from explorer.errors import BadInput, NotFound
+from explorer.learning.standing import CurrentAnswer, Provenance, Walk
+
+__all__ = ["AnswerEvent", "AnswerStore", "CurrentAnswer", "HistoryEntry", "Provenance", "Stored", "Value"]
 
 Value = Literal["yes", "unsure", "skip", "unusable", "no", "undo"]
 VALUES: tuple[Value, ...] = ("yes", "unsure", "skip", "unusable", "no", "undo")
 MAX_TEXT = 4096
-_CHUNK = 500
+_CHUNK = 5_000
 
 
 @dataclass(frozen=True)
@@ -55,18 +64,6 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class CurrentAnswer:
-    """The answer that holds now. `class_id` is None unless `value` is "yes" (or an "unsure" that leans)."""
-
-    class_id: str | None
-    value: str
-    seq: int
-    person_id: str
-    content_hash: str
-    at: float
-
-
-@dataclass(frozen=True)
 class HistoryEntry:
     """One event with its number and time; `active` is False for what has been taken back (undo events included)."""
 
@@ -82,7 +79,7 @@ class AnswerStore:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._walks: dict[str, _Walk] = {}
+        self._walks: dict[str, Walk] = {}
         self._lock = threading.Lock()
 
     def record(self, events: Sequence[AnswerEvent]) -> list[Stored]:
@@ -92,15 +89,18 @@ class AnswerStore:
         Raises BadInput, and writes nothing, if any event names an unknown question or class, an empty uid, or takes
         back what is not there or is another person's.
         """
-        for attempt in range(3):
-            try:
-                with self._catalog.writing() as connection:
-                    return self.record_within(connection, events)
-            except sa.exc.IntegrityError:
-                # The same event came through another connection (a second tab, a retry that overtook): now a retry.
-                if attempt == 2:
-                    raise
-        raise AssertionError("unreachable")
+        return self._writing(lambda connection: self.record_within(connection, events))
+
+    def undo_batch(self, question_id: str, batch_id: str, person_id: str, client_event_id: str) -> list[Stored]:
+        """Take back, in one transaction, every event of this batch of this person that still stands.
+
+        Sending the same `client_event_id` again is a retry. The undo events form a batch under that id, so taking
+        that one back is the redo. Gives nothing where nothing stood any more. Raises NotFound for an unknown question,
+        BadInput if the person has no such batch.
+        """
+        return self._writing(
+            lambda connection: self._undo_batch(connection, question_id, batch_id, person_id, client_event_id)
+        )
 
     def record_within(self, connection: Connection, events: Sequence[AnswerEvent]) -> list[Stored]:
         """`record` as a part of a transaction that the caller has begun with `catalog.writing()`."""
@@ -149,24 +149,54 @@ class AnswerStore:
             stored.append(Stored(event.client_event_id, known[event.client_event_id]["seq"], seq is None))
         return stored
 
-    def current(self, question_id: str) -> dict[str, CurrentAnswer]:
+    def current(self, question_id: str) -> Mapping[str, CurrentAnswer]:
         """The latest answer about each whole picture that has not been taken back, over all people, by uid.
 
-        "no" says what a picture is not and leaves earlier answers standing; it is in `history`.
+        "no" says what a picture is not and leaves earlier answers standing; it is in `history`. Of a question of
+        attributes: the last "yes", else the last answer of any kind. Never changes once given; asking again is free
+        until something was recorded.
         """
         with self._lock:
-            return dict(self._walk(question_id).latest)
+            return self._walk(question_id).latest
 
-    def current_with_seq(self, question_id: str) -> tuple[dict[str, CurrentAnswer], int]:
+    def current_with_seq(self, question_id: str) -> tuple[Mapping[str, CurrentAnswer], int]:
         """`current` and the number of the last event it takes into account."""
         with self._lock:
             walk = self._walk(question_id)
-            return dict(walk.latest), walk.seq
+            return walk.latest, walk.seq
 
-    def by_person(self, question_id: str) -> dict[tuple[str, str], CurrentAnswer]:
+    def attributes_with_seq(self, question_id: str) -> tuple[Mapping[str, Mapping[str, CurrentAnswer]], int]:
+        """Of a question of attributes: uid -> class id -> "yes" or "no" as it holds now; and the last event's number.
+
+        A later answer about the picture as a whole (unsure, skip, unusable) takes the place of all classes, under the
+        key `standing.WHOLE`, and the other way round. Empty for other kinds of questions.
+        """
+        with self._lock:
+            walk = self._walk(question_id)
+            return walk.attributes, walk.seq
+
+    def by_person(self, question_id: str) -> Mapping[tuple[str, str], CurrentAnswer]:
         """The latest standing answer of each person: by (uid, person id)."""
         with self._lock:
-            return dict(self._walk(question_id).by_person)
+            return self._walk(question_id).by_person
+
+    def attributes_by_person(self, question_id: str) -> dict[tuple[str, str], Mapping[str, CurrentAnswer]]:
+        """`attributes_with_seq` of each person: by (uid, person id). Goes through every answer."""
+        with self._lock:
+            return self._walk(question_id).attributes_by_person()
+
+    def provenance(self, question_id: str) -> Mapping[str, Provenance]:
+        """How the picture of each standing answer was chosen, by uid."""
+        with self._lock:
+            return self._walk(question_id).provenance
+
+    def random_checks(self, question_id: str) -> Mapping[str, Provenance]:
+        """The pictures that were drawn by chance alone and are answered still, with their first such draw, by uid.
+
+        A picture stays a random check when its answer is corrected later; only the answer is then the later one.
+        """
+        with self._lock:
+            return self._walk(question_id).checks
 
     def latest_seq(self, question_id: str) -> int:
         """Number of the question's last event; 0 if it has none."""
@@ -181,7 +211,7 @@ class AnswerStore:
             wanted = wanted.where(table.c.uid == uid)
         with self._catalog.reading() as connection:
             rows = connection.execute(wanted).all()
-        walk = _Walk()
+        walk = Walk()
         walk.take(rows)
         fields = AnswerEvent.__dataclass_fields__
         return [
@@ -195,69 +225,93 @@ class AnswerStore:
             for row in rows
         ]
 
-    def _walk(self, question_id: str) -> "_Walk":
-        walk = self._walks.setdefault(question_id, _Walk())
+    def _walk(self, question_id: str) -> Walk:
         with self._catalog.reading() as connection:
-            rows = connection.execute(
-                sa.select(*_WALKED)
-                .where(table.c.question_id == question_id, table.c.seq > walk.seq)
-                .order_by(table.c.seq)
-            ).all()
-        walk.take(rows)
+            return self._walk_within(connection, question_id)
+
+    def _walk_within(self, connection: Connection, question_id: str) -> Walk:
+        """The walk, moved on to the last event. The caller holds the lock."""
+        kind, merged = _merged(connection, question_id)
+        walk = self._walks.setdefault(question_id, Walk(kind)) if kind else Walk()
+        rows = connection.execute(
+            sa.select(*_WALKED).where(table.c.question_id == question_id, table.c.seq > walk.seq).order_by(table.c.seq)
+        ).all()
+        walk.take(rows, merged)
         return walk
+
+    def _undo_batch(
+        self, connection: Connection, question_id: str, batch_id: str, person_id: str, client_event_id: str
+    ) -> list[Stored]:
+        for name, text in (("batch_id", batch_id), ("client_event_id", client_event_id)):
+            _check_text(name, text)
+            if not text:
+                raise BadInput(f"To take back a batch, name it (`{name}` is empty); nothing was recorded.")
+        lock = sa.select(questions.c.id).where(questions.c.id == question_id).with_for_update()
+        if connection.execute(lock).one_or_none() is None:
+            raise NotFound(f"There is no question '{question_id}': reload the page.")
+        columns = (table.c.client_event_id, table.c.seq, table.c.uid, table.c.value, table.c.person_id)
+        wanted = sa.select(*columns).where(table.c.question_id == question_id).order_by(table.c.seq)
+        before = connection.execute(wanted.where(table.c.batch_id == client_event_id)).all()
+        if any(row.value != "undo" or row.person_id != person_id for row in before):
+            raise BadInput("The id of this undo belongs to other answers; reload the page.")
+        if before:
+            return [Stored(row.client_event_id, row.seq, True) for row in before]
+        own = connection.execute(wanted.where(table.c.batch_id == batch_id, table.c.person_id == person_id)).all()
+        if not own:
+            raise BadInput("There are no answers of yours under this batch to take back; reload the page.")
+        with self._lock:
+            active = self._walk_within(connection, question_id).active
+            standing = [row for row in own if active[row.client_event_id]]
+        return self.record_within(
+            connection,
+            [
+                AnswerEvent(
+                    client_event_id=f"{client_event_id}:{row.seq}",
+                    question_id=question_id,
+                    uid=row.uid,
+                    value="undo",
+                    person_id=person_id,
+                    batch_id=client_event_id,
+                    undoes=row.client_event_id,
+                )
+                for row in standing
+            ],
+        )
+
+    def _writing(self, work: Callable[[Connection], list[Stored]]) -> list[Stored]:
+        for attempt in range(3):
+            try:
+                with self._catalog.writing() as connection:
+                    return work(connection)
+            except sa.exc.IntegrityError:
+                # The same event came through another connection (a second tab, a retry that overtook): now a retry.
+                if attempt == 2:
+                    raise
+        raise AssertionError("unreachable")
 
 
 _WALKED = [
-    table.c[name] for name in "seq client_event_id uid value class_id person_id content_hash region at undoes".split()
+    table.c[name]
+    for name in (
+        "seq client_event_id uid value class_id person_id content_hash region at undoes "
+        "batch_id policy probability blind"
+    ).split()
 ]
 
 
-class _Walk:
-    """The state after the events so far. New events move it on; it never has to start again."""
-
-    def __init__(self) -> None:
-        self.seq = 0
-        self.active: dict[str, bool] = {}
-        self.latest: dict[str, CurrentAnswer] = {}
-        self.by_person: dict[tuple[str, str], CurrentAnswer] = {}
-        self._undoes: dict[str, str] = {}
-        self._uid: dict[str, str] = {}
-        self._said: dict[str, dict[str, CurrentAnswer]] = {}  # uid -> client_event_id -> answer, in order
-
-    def take(self, rows: Sequence[Row[Any]]) -> None:
-        touched = set()
-        for row in rows:
-            self.seq = row.seq
-            event_id = row.client_event_id
-            self.active[event_id] = True
-            if row.undoes is not None:
-                self._undoes[event_id] = row.undoes
-                touched.add(self._turn(row.undoes, False))
-            elif row.region is None and row.value != "no":
-                self._uid[event_id] = row.uid
-                answer = CurrentAnswer(row.class_id, row.value, row.seq, row.person_id, row.content_hash, row.at)
-                self._said.setdefault(row.uid, {})[event_id] = answer
-                touched.add(row.uid)
-        for uid in touched - {None}:
-            self._settle(uid)
-
-    def _turn(self, event_id: str, on: bool) -> str | None:
-        """Switch an event off or on again; switching an undo turns what it undid the other way. Returns the uid."""
-        while event_id in self._undoes:
-            self.active[event_id] = on
-            event_id, on = self._undoes[event_id], not on
-        self.active[event_id] = on
-        return self._uid.get(event_id)
-
-    def _settle(self, uid: str | None) -> None:
-        assert uid is not None
-        for person_id in {answer.person_id for answer in self._said[uid].values()}:
-            self.by_person.pop((uid, person_id), None)
-        self.latest.pop(uid, None)
-        for event_id, answer in self._said[uid].items():
-            if self.active[event_id]:
-                self.by_person[uid, answer.person_id] = answer
-                self.latest[uid] = answer
+def _merged(connection: Connection, question_id: str) -> tuple[str, list[tuple[str, str, int]]]:
+    """The question's kind ("" if there is none); what was merged: (class, into, number of the last event before)."""
+    joined = questions.outerjoin(
+        classes, sa.and_(classes.c.question_id == questions.c.id, classes.c.merged_into.is_not(None))
+    )
+    rows = connection.execute(
+        sa.select(questions.c.kind, classes.c.id, classes.c.merged_into, classes.c.merged)
+        .select_from(joined)
+        .where(questions.c.id == question_id)
+        .order_by(classes.c.id)
+    ).all()
+    merged = [(row.id, row.merged_into, int((row.merged or {}).get("after", 0))) for row in rows if row.id]
+    return (rows[0].kind if rows else ""), merged
 
 
 def _known(connection: Connection, event_ids: set[str]) -> dict[str, dict[str, Any]]:

@@ -33,7 +33,7 @@ STUBS: list[Stub] = [
     Stub(
         "undo-ignored",
         "an undo is stored and changes nothing",
-        "explorer/learning/answers.py",
+        "explorer/learning/standing.py",
         "touched.add(self._turn(row.undoes, False))",
         "touched.add(self._uid.get(row.undoes))",
         (f"{ANSWERS}::test_undo_and_redo_walk_back_and_forth",),
