@@ -1,17 +1,18 @@
 """The labelling panel's three requests: store answers, choose the next pictures, sort all of them."""
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from explorer.collection.dataset import Dataset
-from explorer.errors import BadInput
+from explorer.errors import BadInput, Busy
 from explorer.learning.answers import AnswerEvent, CurrentAnswer, Value
+from explorer.learning.live import Scores
 from explorer.learning.questions import Question
 from explorer.sharing.access import Person
 from explorer.space import Space
 from explorer.web import views
-from explorer.web.filters import Filter
+from explorer.web.bulk import answer_many, answered_rows, shown_rows, take_back
+from explorer.web.sets import picture_set
 
 if TYPE_CHECKING:
     from explorer.web.runtime import Runtime
@@ -24,6 +25,10 @@ _TEXTS = ("client_event_id", "uid", "value", "class_id", "undoes", "policy", "sp
 
 def record(rt: "Runtime", person: Person, dataset_id: str, message: Any) -> dict[str, Any]:
     """Store the events of a POST; what comes back is on the disk. Raises BadInput and stores nothing otherwise."""
+    if isinstance(message, dict) and "bulk" in message:
+        return answer_many(rt, person, dataset_id, message)
+    if isinstance(message, dict) and "undo_batch" in message:
+        return take_back(rt, person, dataset_id, message)
     if not isinstance(message, dict) or not isinstance(message.get("events"), list):
         raise BadInput("The answers lack 'question' or 'events'; nothing was stored.")
     if len(message["events"]) > MOST_EVENTS:
@@ -80,7 +85,7 @@ def order(rt: "Runtime", dataset_id: str, query: dict[str, str]) -> dict[str, An
         offset=views.number(query.get("offset"), 0, 0, 10**9),
         n=views.number(query.get("n"), 24, 1, MOST_SHOWN),
         after_seq=views.number(query.get("after"), 0, 0, 2**53),
-        allowed=_shown(dataset, space, query),
+        allowed=shown_rows(dataset, space, query.get("f")),
     )
     scores = found.scores
     quality = scores.quality.sentence if scores.quality else scores.reason
@@ -93,28 +98,53 @@ def order(rt: "Runtime", dataset_id: str, query: dict[str, str]) -> dict[str, An
         }
         for each in (found.items if scores.ready else ())
     ]
-    answered = sum(answer.value == "yes" for answer in scores.answers.values())
-    said = {"seq": scores.seq, "ready": scores.ready, "answered": answered, "total": found.total}
-    return {**said, "quality": {"sentence": quality}, "items": items}
+    counts = Counter(answer.class_id for answer in scores.answers.values() if answer.value == "yes")
+    said = {"seq": scores.seq, "ready": scores.ready, "answered": counts.total(), "total": found.total}
+    known = {class_id: counts.get(class_id, 0) for class_id in question.class_ids}
+    return {**said, "counts": known, "quality": {"sentence": quality}, "items": items}
 
 
 def batch(rt: "Runtime", dataset_id: str, query: dict[str, str]) -> dict[str, Any]:
-    """The next pictures to answer, chosen by a policy, each with the probability that it was picked."""
+    """The next pictures to answer, each with the probability that it was picked: by a policy, or of a `set`."""
     question, dataset, space = _asked(rt, dataset_id, query)
+    if query.get("set"):
+        return _of_set(rt, question, dataset, space, query)
     most = views.number(query.get("n"), 24, 1, MOST_BATCH)
     policy = query.get("policy") or "useful"
-    picked = rt.live.batch(dataset_id, question.id, space.key, policy, most, allowed=_shown(dataset, space, query))
+    shown = shown_rows(dataset, space, query.get("f"))
+    picked = rt.live.batch(dataset_id, question.id, space.key, policy, most, allowed=shown)
     scores = rt.live.scores(dataset_id, question.id, space.key)
-    items = []
-    for uid, probability in picked.items:
-        row = scores.space.rows[uid]
-        card = {**_card(dataset, uid, scores.space.hashes[row]), "probability": probability, "policy": picked.policy}
-        if scores.ready:
-            guess = int(scores.probabilities[row].argmax())
-            chance = round(float(scores.probabilities[row, guess]), 4)
-            card["guess"] = {"class_id": scores.class_ids[guess], "p": chance}
-        items.append(card)
+    items = [
+        {**_asked_card(dataset, scores, uid), "probability": probability, "policy": picked.policy}
+        for uid, probability in picked.items
+    ]
     return {"why": picked.why, "policy": picked.policy, "items": items}
+
+
+def _of_set(rt: "Runtime", question: Question, dataset: Dataset, space: Space, query: dict[str, str]) -> dict[str, Any]:
+    """The pictures of a set that have no answer yet, and how many there are in all."""
+    most = views.number(query.get("n"), 24, 1, MOST_SHOWN)
+    chosen = picture_set(rt, dataset, space, question, query["set"])
+    rows = chosen.rows[shown_rows(dataset, space, query.get("f"))[chosen.rows]]
+    open_rows = rows if chosen.again else rows[~answered_rows(rt, question, space)[rows]]
+    scores = rt.live.scores(dataset.id, question.id, space.key)
+    if scores.space is not space:
+        raise Busy("The collection is being renewed at this moment; try again.")
+    more = {"probability": 1.0, "policy": chosen.policy} | ({"again": chosen.again} if chosen.again else {})
+    items = [{**_asked_card(dataset, scores, space.uids[int(row)]), **more} for row in open_rows[:most]]
+    about = {"words": chosen.words, "total": len(rows), "open": len(open_rows), "again": chosen.again}
+    return {"why": f"{chosen.words}.", "policy": chosen.policy, "items": items, "set": about}
+
+
+def _asked_card(dataset: Dataset, scores: Scores, uid: str) -> dict[str, Any]:
+    """A picture to be answered, with what the classifier takes it for at this moment."""
+    row = scores.space.rows[uid]
+    card = _card(dataset, uid, scores.space.hashes[row])
+    if scores.ready:
+        guess = int(scores.probabilities[row].argmax())
+        chance = round(float(scores.probabilities[row, guess]), 4)
+        card["guess"] = {"class_id": scores.class_ids[guess], "p": chance}
+    return card
 
 
 def policies(question: Question) -> list[dict[str, str]]:
@@ -132,14 +162,6 @@ def policies(question: Question) -> list[dict[str, str]]:
 def _asked(rt: "Runtime", dataset_id: str, query: dict[str, str]) -> tuple[Question, Dataset, Space]:
     question = views.question_of(rt, dataset_id, query.get("question", ""))
     return question, rt.dataset(dataset_id), rt.space(dataset_id, query.get("space", ""))
-
-
-def _shown(dataset: Dataset, space: Space, query: dict[str, str]) -> np.ndarray:
-    """(n,) bool: rows of the space whose pictures are still there and pass the filter of the page."""
-    items = views.space_items(dataset, space)
-    present = (items["status"] == "ok").to_numpy()
-    wanted = Filter.parse(query.get("f"))
-    return present & wanted.mask(items) if wanted else present
 
 
 def _card(dataset: Dataset, uid: str, content_hash: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from explorer.web import gate, views
 from explorer.web.answering import batch, order, record
 from explorer.web.colours import colouring
 from explorer.web.filters import Filter
+from explorer.web.recent import recent
 from explorer.web.runtime import Runtime, runtime
 
 MAX_BODY = 2_000_000
@@ -184,6 +185,11 @@ def order_json(call: Call) -> Response:
 @rule("batch.json", "label")
 def batch_json(call: Call) -> Response:
     return JSONResponse(batch(call.rt, call.dataset, call.query), headers=FRESH)
+
+
+@rule("recent.json", "label")
+def recent_json(call: Call) -> Response:
+    return JSONResponse(recent(call.rt, call.person, call.dataset, call.query), headers=FRESH)
 
 
 @rule("answers.csv", "look")

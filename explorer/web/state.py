@@ -28,7 +28,7 @@ PAGE_KEYS: dict[str, tuple[str, ...]] = {
     "similar": ("uid", "text"),
     "groups": ("how", "group"),
     "odd": ("tab",),
-    "label": ("q", "next", "guess"),
+    "label": ("q", "next", "guess", "set"),
     "share": ("sel", "q"),
 }
 
