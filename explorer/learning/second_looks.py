@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from explorer.errors import BadInput
-from explorer.learning.answers import CurrentAnswer
+from explorer.learning.standing import CurrentAnswer
 
 FEWEST = 20
 """Answers, near-duplicates counted once, below which the rest of them cannot contradict one."""

@@ -58,8 +58,8 @@ def attachment(name: str) -> str:
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(safe_name(name), safe='')}"
 
 
-class _Pipe(io.RawIOBase):
-    """Takes what ZipFile writes and gives it out in pieces, so that no whole zip is held anywhere."""
+class Pipe(io.RawIOBase):
+    """Takes what ZipFile or Parquet writes and gives it out in pieces, so that no whole file is held anywhere."""
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
@@ -85,13 +85,13 @@ class _Pipe(io.RawIOBase):
 
 def zip_stream(dataset: Dataset, items: pd.DataFrame) -> Iterator[bytes]:
     """The files of `items` and a list of them, as a zip in pieces. What cannot be read is named in `problems.txt`."""
-    pipe = _Pipe()
-    used: set[str] = {"list.csv", "problems.txt"}
+    pipe = Pipe()
+    unused = Names("list.csv", "problems.txt")
     problems = []
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive:
         names = []
         for item in items.to_dict("records"):
-            name = _unused(safe_name(str(item["path"])), used)
+            name = unused.new(str(item["path"]))
             try:
                 archive.writestr(name, dataset.source.read(str(item["path"])))
                 names.append(name)
@@ -105,11 +105,26 @@ def zip_stream(dataset: Dataset, items: pd.DataFrame) -> Iterator[bytes]:
     yield pipe.taken()
 
 
-def _unused(name: str, used: set[str]) -> str:
-    stem, dot, ending = name.rpartition(".")
-    found, number = name, 2
-    while found.lower() in used:
-        found = f"{stem}-{number}.{ending}" if dot else f"{name}-{number}"
-        number += 1
-    used.add(found.lower())
-    return found
+def safe_folder(name: str) -> str:
+    """Any text as the name of one folder: a class "cats/dogs" is cats_dogs."""
+    return safe_name(re.sub(r"[/\\]", "_", name))
+
+
+class Names:
+    """Gives every file a name of its own in one folder, however many are called alike; case makes no difference."""
+
+    def __init__(self, *taken: str) -> None:
+        self._used = {name.casefold() for name in taken}
+        self._next: dict[str, int] = {}
+
+    def new(self, path: str) -> str:
+        """A safe name for `path` that no earlier one has: cat.jpg, cat-2.jpg, …"""
+        name = safe_name(path)
+        stem, dot, ending = name.rpartition(".")
+        found, number = name, self._next.get(name.casefold(), 2)
+        while found.casefold() in self._used:
+            found = f"{stem}-{number}.{ending}" if dot else f"{name}-{number}"
+            number += 1
+        self._next[name.casefold()] = number
+        self._used.add(found.casefold())
+        return found

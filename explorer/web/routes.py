@@ -18,7 +18,7 @@ from explorer.collection.images import full_jpeg
 from explorer.errors import BadInput, Busy, ExplorerError, NotFound, Refused
 from explorer.sharing import exports
 from explorer.sharing.access import Person, Scope, authorise
-from explorer.web import gate, views
+from explorer.web import downloads, gate, views
 from explorer.web.answering import batch, order, record
 from explorer.web.colours import colouring
 from explorer.web.filters import Filter
@@ -194,9 +194,27 @@ def recent_json(call: Call) -> Response:
 
 @rule("answers.csv", "look")
 def answers_csv(call: Call) -> Response:
-    question = views.question_of(call.rt, call.dataset, call.need("question"))
-    text = views.answers_csv(call.rt, call.rt.dataset(call.dataset), question, call.query.get("space", ""))
-    return _download(text.encode("utf-8-sig"), f"{question.name} answers.csv", "text/csv; charset=utf-8")
+    return downloads.answers_file(call.rt, call.dataset, call.query, "csv")
+
+
+@rule("answers.jsonl", "look")
+def answers_jsonl(call: Call) -> Response:
+    return downloads.answers_file(call.rt, call.dataset, call.query, "jsonl")
+
+
+@rule("answers.parquet", "look")
+def answers_parquet(call: Call) -> Response:
+    return downloads.answers_file(call.rt, call.dataset, call.query, "parquet")
+
+
+@rule("classes.zip", "look")
+def classes_zip(call: Call) -> Response:
+    return downloads.classes_zip(call.rt, call.dataset, call.query)
+
+
+@rule("question.json", "look")
+def question_json(call: Call) -> Response:
+    return downloads.question_json(call.rt, call.dataset, call.query)
 
 
 @rule("selection.csv", "look")

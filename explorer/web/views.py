@@ -7,7 +7,6 @@ import pandas as pd
 from explorer.collection.dataset import Dataset
 from explorer.errors import BadInput, NotFound
 from explorer.learning.questions import Question
-from explorer.sharing import exports
 from explorer.space import Space
 from explorer.web import selections
 from explorer.web.colours import NO_VALUE, REST, Colouring, in_space
@@ -74,32 +73,6 @@ def selected_items(rt: "Runtime", dataset: Dataset, query: dict[str, str]) -> pd
         return selections.items_of(dataset, uids)
     items = dataset.present()
     return items[Filter.parse(query.get("f")).mask(items)].reset_index(drop=True)
-
-
-def answers_csv(rt: "Runtime", dataset: Dataset, question: Question, space_key: str) -> str:
-    """Every picture's answer, guess and score of a question as formula-safe CSV."""
-    names = {c.id: c.name for c in question.classes}
-    current = rt.answers.current(question.id)
-    items = dataset.items
-    table = items[["uid", "path", "caption", "status"]].copy()
-    answered = [current.get(uid) for uid in items["uid"]]
-    table["answer"] = ["" if a is None else _answer_word(a.value, names.get(a.class_id or "", "")) for a in answered]
-    table["answered_at"] = ["" if a is None else str(a.at) for a in answered]
-    if space_key:
-        space = rt.space(dataset.id, space_key)
-        scores = rt.live.scores(dataset.id, question.id, space_key, rt.answers.latest_seq(question.id))
-        if scores.ready:
-            guesses = pd.DataFrame(scores.probabilities, index=space.uids, columns=[c.name for c in question.classes])
-            guesses = guesses.reindex(table["uid"])
-            known = guesses.notna().all(axis=1)
-            table["guess"] = guesses[known].idxmax(axis=1).reindex(table["uid"]).fillna("").to_numpy()
-            for name in guesses:
-                table[f"score {name}"] = guesses[name].round(4).to_numpy()
-    return exports.items_csv(table)
-
-
-def _answer_word(value: str, class_name: str) -> str:
-    return class_name if value == "yes" else value
 
 
 def map_page(dataset: Dataset, space: Space, chosen: Colouring) -> str:
