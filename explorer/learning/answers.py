@@ -18,7 +18,7 @@ from explorer.catalog.database import Catalog
 from explorer.catalog.schema import answers as table
 from explorer.catalog.schema import classes, questions
 from explorer.errors import BadInput, NotFound
-from explorer.learning.standing import CurrentAnswer, Provenance, Walk
+from explorer.learning.standing import WALKED, CurrentAnswer, Provenance, Walk
 
 __all__ = ["AnswerEvent", "AnswerStore", "CurrentAnswer", "HistoryEntry", "Provenance", "Stored", "Value"]
 
@@ -125,6 +125,8 @@ class AnswerStore:
             )
         }
         known = _known(connection, {e.client_event_id for e in events} | {e.undoes for e in events if e.undoes})
+        of_these = table.c.question_id.in_(asked)
+        last = connection.execute(sa.select(sa.func.max(table.c.seq)).where(of_these)).scalar() or 0
         now = self._catalog.now(connection)
         fresh: dict[str, dict[str, Any]] = {}
         for event in events:
@@ -138,9 +140,11 @@ class AnswerStore:
             if event.undoes is not None:
                 _check_undo(row, fresh.get(event.undoes) or known.get(event.undoes))
             fresh[event.client_event_id] = row
+        written: dict[str, int] = {}
         if fresh:
             connection.execute(table.insert(), list(fresh.values()))
-        written = {event_id: row["seq"] for event_id, row in _known(connection, set(fresh)).items()}
+            numbers = sa.select(table.c.client_event_id, table.c.seq).where(of_these, table.c.seq > last)
+            written = {row[0]: row[1] for row in connection.execute(numbers)}
         stored = []
         for event in events:  # the first time that a batch names a new event is the answer, a second time a retry
             seq = written.pop(event.client_event_id, None)
@@ -212,7 +216,7 @@ class AnswerStore:
         with self._catalog.reading() as connection:
             rows = connection.execute(wanted).all()
         walk = Walk()
-        walk.take(rows)
+        walk.take([getattr(row, name) for name in WALKED] for row in rows)
         fields = AnswerEvent.__dataclass_fields__
         return [
             HistoryEntry(
@@ -234,7 +238,9 @@ class AnswerStore:
         kind, merged = _merged(connection, question_id)
         walk = self._walks.setdefault(question_id, Walk(kind)) if kind else Walk()
         rows = connection.execute(
-            sa.select(*_WALKED).where(table.c.question_id == question_id, table.c.seq > walk.seq).order_by(table.c.seq)
+            sa.select(*(table.c[name] for name in WALKED))
+            .where(table.c.question_id == question_id, table.c.seq > walk.seq)
+            .order_by(table.c.seq)
         ).all()
         walk.take(rows, merged)
         return walk
@@ -290,15 +296,6 @@ class AnswerStore:
         raise AssertionError("unreachable")
 
 
-_WALKED = [
-    table.c[name]
-    for name in (
-        "seq client_event_id uid value class_id person_id content_hash region at undoes "
-        "batch_id policy probability blind"
-    ).split()
-]
-
-
 def _merged(connection: Connection, question_id: str) -> tuple[str, list[tuple[str, str, int]]]:
     """The question's kind ("" if there is none); what was merged: (class, into, number of the last event before)."""
     joined = questions.outerjoin(
@@ -318,11 +315,12 @@ def _known(connection: Connection, event_ids: set[str]) -> dict[str, dict[str, A
     """What is on record under these client event ids: seq, question_id, uid, person_id."""
     found: dict[str, dict[str, Any]] = {}
     ordered = sorted(event_ids)
-    columns = (table.c.client_event_id, table.c.seq, table.c.question_id, table.c.uid, table.c.person_id)
+    names = ("client_event_id", "seq", "question_id", "uid", "person_id")
+    columns = [table.c[name] for name in names]
     for start in range(0, len(ordered), _CHUNK):
         part = ordered[start : start + _CHUNK]
         for row in connection.execute(sa.select(*columns).where(table.c.client_event_id.in_(part))):
-            found[row.client_event_id] = dict(row._mapping)
+            found[row[0]] = dict(zip(names, row, strict=True))
     return found
 
 
@@ -353,6 +351,8 @@ def _check(event: AnswerEvent) -> None:
 def _check_text(name: str, text: object) -> None:
     if not isinstance(text, str) or len(text) > MAX_TEXT or "\0" in text:
         raise BadInput(f"`{name}` must be text of at most {MAX_TEXT} characters without NUL; nothing was recorded.")
+    if text.isascii():
+        return
     try:
         text.encode()
     except UnicodeEncodeError as error:

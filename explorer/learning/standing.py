@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from sqlalchemy.engine import Row
-
 WHOLE = ""
 """The key, among the answers to a question of attributes, of one that is about the whole picture: unsure, skip, …"""
 CHECK = "random"
@@ -88,6 +86,13 @@ class _Said(NamedTuple):
     how: Provenance
 
 
+WALKED = (
+    *("seq", "client_event_id", "uid", "value", "class_id", "person_id", "content_hash", "region", "at", "undoes"),
+    *("batch_id", "policy", "probability", "blind"),
+)
+"""Columns of the answers that a walk takes, in order."""
+
+
 class Walk:
     """The state after the events so far. New events move it on; it never has to start again."""
 
@@ -134,22 +139,24 @@ class Walk:
             self._frozen[name] = MappingProxyType(state.copy())
         return self._frozen[name]
 
-    def take(self, rows: Sequence[Row[Any]], merged: Sequence[tuple[str, str, int]] = ()) -> None:
-        """Move on by events in the order of their numbers. `merged`: all mergings of classes that hold now."""
+    def take(self, rows: Iterable[Sequence[Any]], merged: Sequence[tuple[str, str, int]] = ()) -> None:
+        """Move on by events (the columns of WALKED) in the order of their numbers; `merged`: all mergings that hold."""
         touched: set[str | None] = set()
-        for row in rows:
-            self.seq = row.seq
-            event_id = row.client_event_id
+        several = self.kind == "attributes"
+        # Reading an attribute of a row takes as long as all the rest here, so each row is taken apart at once.
+        for seq, event_id, uid, value, class_id, person, content_hash, region, at, undoes, batch_id, *chosen in rows:
+            self.seq = seq
             self.active[event_id] = True
-            if row.undoes is not None:
-                self._undoes[event_id] = row.undoes
-                touched.add(self._turn(row.undoes, False))
-            elif row.region is None and (row.value != "no" or self.kind == "attributes"):
-                self._uid[event_id] = row.uid
-                answer = CurrentAnswer(row.class_id, row.value, row.seq, row.person_id, row.content_hash, row.at)
-                how = Provenance(row.policy, row.probability, row.blind, row.at, row.seq, row.person_id)
-                self._said.setdefault(row.uid, {})[event_id] = _Said(answer, row.batch_id, how)
-                touched.add(row.uid)
+            if undoes is not None:
+                self._undoes[event_id] = undoes
+                touched.add(self._turn(undoes, False))
+            elif region is None and (several or value != "no"):
+                self._uid[event_id] = uid
+                answer = CurrentAnswer(class_id, value, seq, person, content_hash, at)
+                policy, probability, blind = chosen
+                how = Provenance(policy, probability, blind, at, seq, person)
+                self._said.setdefault(uid, {})[event_id] = _Said(answer, batch_id, how)
+                touched.add(uid)
         if tuple(merged) != self._merged:
             self._merged = tuple(merged)
             self._merges = Merges.of(merged)
@@ -188,10 +195,11 @@ class Walk:
         return ((each, [said for said in standing if said.answer.person_id == each]) for each in people)
 
     def _settle(self, uid: str) -> None:
-        for person_id in {said.answer.person_id for said in self._said[uid].values()}:
-            self._by_person.pop((uid, person_id), None)
-        for state in (self._latest, self._attributes, self._provenance, self._checks):
-            state.pop(uid, None)
+        if uid in self._latest:  # else nothing was said of it, or all was taken back: nothing to forget
+            for person_id in {said.answer.person_id for said in self._said[uid].values()}:
+                self._by_person.pop((uid, person_id), None)
+            for state in (self._latest, self._attributes, self._provenance, self._checks):
+                state.pop(uid, None)
         standing = list(self._standing(uid))
         if not standing:
             return
