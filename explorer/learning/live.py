@@ -6,7 +6,7 @@ impatient pages from fitting the same thing a dozen times.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -45,7 +45,7 @@ class Scores:
     """(n, C) float32 in the rows of the space; (0, C) while not ready. Read-only."""
     classifier: LinearClassifier | None
     quality: Quality | None
-    answers: dict[str, CurrentAnswer]
+    answers: Mapping[str, CurrentAnswer]
     """Every answer that holds, by uid, also of pictures outside the space."""
     answered: np.ndarray
     """(n,) bool: the rows that have an answer of any kind."""
@@ -242,7 +242,9 @@ class LiveQuestions:
                 self._prepared.popitem(last=False)
         return made
 
-    def _compute(self, question: Question, prepared: _Prepared, answers: dict[str, CurrentAnswer], seq: int) -> Scores:
+    def _compute(
+        self, question: Question, prepared: _Prepared, answers: Mapping[str, CurrentAnswer], seq: int
+    ) -> Scores:
         space = prepared.space
         place_of = {class_id: place for place, class_id in enumerate(question.class_ids)}
         answered = np.zeros(len(space.uids), bool)
