@@ -5,6 +5,7 @@ import streamlit as st
 
 from explorer.web import selections, state, views
 from explorer.web.components.gallery import gallery
+from explorer.web.sets import cluster_set
 
 METHODS = {"kmeans": "Even: every picture in one", "hdbscan": "Dense: the rest stays out"}
 SHOWN = 240
@@ -28,9 +29,17 @@ def _open(group: str | None) -> None:
     state.put(group=group)
 
 
+def _answer(group: int) -> None:
+    """On to the label page with this group in the panel; the switch has to happen in the script itself."""
+    st.session_state["groups-answer"] = group
+
+
 def _share(share: float) -> str:
     return f"{share:.0%}"
 
+
+if "groups-answer" in st.session_state:
+    state.go("label", set=cluster_set(how, int(st.session_state.pop("groups-answer")), space))
 
 if state.get("group") and chosen is None:
     st.warning("That group is not there (any more): the groups were made anew, or the filter hides it.")
@@ -54,6 +63,7 @@ if chosen is not None:
         st.link_button("Files (zip)", f"/x/{dataset.id}/selection.zip?sel={sel}", icon=":material/folder_zip:")
         if st.button("Show on the map", icon=":material/bubble_chart:"):
             state.go("map", sel=sel)
+        st.button("Answer for all of these", icon=":material/label:", on_click=_answer, args=(chosen.id,))
     gallery(
         views.row_cards(dataset, space, rows[:SHOWN]), dataset=dataset.id, space=space.key,
         key=f"group-{how}-{chosen.id}", on_similar=state.similar,
@@ -76,9 +86,14 @@ shown = st.session_state.get("groups-shown", AT_ONCE)
 for start in range(0, min(shown, len(cards)), 2):
     for column, card in zip(st.columns(2), cards[start : start + 2], strict=False):
         with column.container(border=True):
-            left, right = st.columns([3, 1], vertical_alignment="center")
+            left, right = st.columns([3, 2], vertical_alignment="center")
             left.markdown(f"**{views.plain(card.title)}** · {counts[card.id]:,} pictures")
-            right.button("Open", key=f"open-{how}-{card.id}", on_click=_open, args=(str(card.id),), width="stretch")
+            with right.container(horizontal=True, horizontal_alignment="right"):
+                st.button(
+                    "Answer", key=f"answer-{how}-{card.id}", on_click=_answer, args=(card.id,), icon=":material/label:",
+                    help="Answer a question for all of these",
+                )  # fmt: skip
+                st.button("Open", key=f"open-{how}-{card.id}", on_click=_open, args=(str(card.id),))
             typical = views.row_cards(dataset, space, card.typical)
             border = views.row_cards(dataset, space, card.border)[:2]
             gallery(

@@ -1,17 +1,22 @@
 """Ask a question, answer it for a few dozen pictures, and see the answer for all the others at once."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from explorer.errors import ExplorerError
-from explorer.web import state
-from explorer.web.answering import policies
+from explorer.web import selections, state, views
+from explorer.web.answering import class_counts, policies
 from explorer.web.colours import PALETTE, colouring
 from explorer.web.components.labeller import labeller
 from explorer.web.components.map import map_view
+from explorer.web.sets import picture_set
 
 view = state.open_view("label", "label")
 rt, dataset, space = view.rt, view.dataset, view.space
 NEW = "+"
+MOST_EXAMPLES = 8
+RESULTS = "results" in state.PAGE_KEYS and Path(__file__).with_name("results.py").exists()
 
 
 def _created(question_id: str) -> None:
@@ -63,7 +68,20 @@ if question_id == NEW:
 state.put(q=question_id)
 question = rt.questions.get(question_id)
 seq = rt.answers.latest_seq(question_id)
-given = [a for a in rt.answers.current(question_id).values() if a.value == "yes"]
+counts = class_counts(rt, question)
+
+
+def chosen_set() -> dict[str, str] | None:
+    """The group or selection that the link names, with its words; None, and a sentence, when it is not there."""
+    if not state.get("set"):
+        return None
+    try:
+        return {"id": state.get("set"), "title": picture_set(rt, dataset, space, question, state.get("set")).words}
+    except ExplorerError as error:
+        state.shown(error)
+        state.put(set=None)
+        return None
+
 
 with st.sidebar:
     guess = st.toggle("Show the guess before I answer", value=state.get("guess") == "1", help="For checking.")
@@ -93,29 +111,60 @@ with st.sidebar:
 
 if question.note:
     st.caption(question.note)
-policy = state.get("next", "useful")
+
+
+def _policy(event: dict) -> None:
+    """Another way of choosing was picked: the link says so, and a set that was worked on is left."""
+    state.put(set=None if event["policy"] != "set" else state.get("set"))
+    if event["policy"] != "set":
+        state.put(next=event["policy"])
+
+
+def _example(event: dict) -> None:
+    """One press makes a picture an example of an answer, another one takes it out again."""
+    held = next((c for c in question.classes if c.id == event["class_id"]), None)
+    if held is None:
+        return
+    left = tuple(uid for uid in held.examples if uid != event["uid"])
+    new = left if len(left) < len(held.examples) else (*held.examples, event["uid"])
+    rt.questions.set_examples(question_id, held.id, new[-MOST_EXAMPLES:])
+
+
+def _results() -> None:
+    state.go("results", q=question_id)
+
+
 labeller(
     dataset=dataset.id,
     space=space.key,
     question={
         "id": question.id,
         "name": question.name,
+        "kind": question.kind,
         "classes": [
             {
                 "id": c.id,
                 "name": c.name,
                 "colour": PALETTE[place % len(PALETTE)],
-                "count": sum(a.class_id == c.id for a in given),
+                "count": counts.get(c.id, 0),
+                "note": c.note,
+                "none": getattr(c, "none", False),
+                "examples": views.cards(selections.items_of(dataset, list(getattr(c, "examples", ())))),
             }
             for place, c in enumerate(question.classes)
         ],
     },
     seq=seq,
-    policy=policy,
+    policy=state.get("next", "useful"),
     policies=policies(question),
+    set=chosen_set(),
     show_guess=guess,
     filter=str(view.filter),
+    results=RESULTS,
     key=f"label-{question_id}-{space.key}",
+    on_policy=_policy,
+    on_example=_example,
+    on_results=_results,
     on_similar=state.similar,
 )
 

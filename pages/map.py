@@ -103,6 +103,8 @@ if chosen_uids:
         link = f"/x/{dataset.id}/selection"
         st.link_button("List (CSV)", f"{link}.csv?sel={state.get('sel')}", icon=":material/download:")
         st.link_button("Files (zip)", f"{link}.zip?sel={state.get('sel')}", icon=":material/folder_zip:")
+        if st.button("Answer for all of these", icon=":material/label:"):
+            state.go("label", set=f"selection:{state.get('sel')}")
         st.button("Clear", on_click=_cleared, icon=":material/close:")
     gallery(
         views.cards(items.head(SHOWN)),

@@ -1,6 +1,7 @@
 """The labelling panel's three requests: store answers, choose the next pictures, sort all of them."""
 
 from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from explorer.collection.dataset import Dataset
@@ -8,6 +9,8 @@ from explorer.errors import BadInput, Busy
 from explorer.learning.answers import AnswerEvent, CurrentAnswer, Value
 from explorer.learning.live import Scores
 from explorer.learning.questions import Question
+from explorer.learning.standing import WHOLE
+from explorer.learning.suggestions import POLICIES
 from explorer.sharing.access import Person
 from explorer.space import Space
 from explorer.web import views
@@ -89,19 +92,18 @@ def order(rt: "Runtime", dataset_id: str, query: dict[str, str]) -> dict[str, An
     )
     scores = found.scores
     quality = scores.quality.sentence if scores.quality else scores.reason
+    told = _told(rt, question)
     items = [
         {
             **_card(dataset, each.uid, each.hash),
             "class_id": each.class_id,
             "p": round(each.p or 0.0, 4),
-            "answer": _answer(each.answer),
+            "answer": told(each.uid),
         }
         for each in (found.items if scores.ready else ())
     ]
-    counts = Counter(answer.class_id for answer in scores.answers.values() if answer.value == "yes")
-    said = {"seq": scores.seq, "ready": scores.ready, "answered": counts.total(), "total": found.total}
-    known = {class_id: counts.get(class_id, 0) for class_id in question.class_ids}
-    return {**said, "counts": known, "quality": {"sentence": quality}, "items": items}
+    said = {"seq": scores.seq, "ready": scores.ready, "answered": _answered(scores.answers), "total": found.total}
+    return {**said, "counts": class_counts(rt, question), "quality": {"sentence": quality}, "items": items}
 
 
 def batch(rt: "Runtime", dataset_id: str, query: dict[str, str]) -> dict[str, Any]:
@@ -115,7 +117,7 @@ def batch(rt: "Runtime", dataset_id: str, query: dict[str, str]) -> dict[str, An
     picked = rt.live.batch(dataset_id, question.id, space.key, policy, most, allowed=shown)
     scores = rt.live.scores(dataset_id, question.id, space.key)
     items = [
-        {**_asked_card(dataset, scores, uid), "probability": probability, "policy": picked.policy}
+        {**_asked_card(question, dataset, scores, uid), "probability": probability, "policy": picked.policy}
         for uid, probability in picked.items
     ]
     return {"why": picked.why, "policy": picked.policy, "items": items}
@@ -131,32 +133,85 @@ def _of_set(rt: "Runtime", question: Question, dataset: Dataset, space: Space, q
     if scores.space is not space:
         raise Busy("The collection is being renewed at this moment; try again.")
     more = {"probability": 1.0, "policy": chosen.policy} | ({"again": chosen.again} if chosen.again else {})
-    items = [{**_asked_card(dataset, scores, space.uids[int(row)]), **more} for row in open_rows[:most]]
+    items = [{**_asked_card(question, dataset, scores, space.uids[int(row)]), **more} for row in open_rows[:most]]
     about = {"words": chosen.words, "total": len(rows), "open": len(open_rows), "again": chosen.again}
     return {"why": f"{chosen.words}.", "policy": chosen.policy, "items": items, "set": about}
 
 
-def _asked_card(dataset: Dataset, scores: Scores, uid: str) -> dict[str, Any]:
+def _asked_card(question: Question, dataset: Dataset, scores: Scores, uid: str) -> dict[str, Any]:
     """A picture to be answered, with what the classifier takes it for at this moment."""
     row = scores.space.rows[uid]
     card = _card(dataset, uid, scores.space.hashes[row])
-    if scores.ready:
-        guess = int(scores.probabilities[row].argmax())
-        chance = round(float(scores.probabilities[row, guess]), 4)
-        card["guess"] = {"class_id": scores.class_ids[guess], "p": chance}
-    return card
+    if not scores.ready:
+        return card
+    shares = scores.probabilities[row]
+    if question.kind == "attributes":
+        likely = [class_id for class_id, p in zip(scores.class_ids, shares, strict=True) if p >= 0.5]
+        return {**card, "guess": {"class_ids": likely, "p": round(float(abs(shares - 0.5).min() + 0.5), 4)}}
+    guess = int(shares.argmax())
+    return {**card, "guess": {"class_id": scores.class_ids[guess], "p": round(float(shares[guess]), 4)}}
 
 
 def policies(question: Question) -> list[dict[str, str]]:
-    """The ways of choosing what to answer next, for the panel; the sentence of why comes with each batch."""
-    likely = [{"id": f"likely:{c.id}", "title": f"Probably {c.name}", "why": ""} for c in question.classes]
-    return [
-        {"id": "useful", "title": "Most useful", "why": ""},
-        *likely,
-        {"id": "borderline", "title": "Borderline", "why": ""},
-        {"id": "strange", "title": "Strange", "why": ""},
-        {"id": "random", "title": "Random check", "why": ""},
+    """The ways of choosing what to answer next, for the panel, each with why; a batch may say it more exactly."""
+    likely = [
+        {
+            "id": f"likely:{c.id}",
+            "title": f"Likely {c.name}",
+            "why": f"To see whether they are “{c.name}”, the surest first.",
+        }
+        for c in question.classes
     ]
+    finish = [
+        {"id": f"finish:{c.id}", "title": f"Work off {c.name}", "why": f"To find every “{c.name}” there is."}
+        for c in question.classes
+        if not getattr(c, "none", False) and "finish" in POLICIES
+    ]
+    return [
+        {
+            "id": "useful",
+            "title": "Most useful",
+            "why": "Unsure, and each unlike the others: an answer teaches the most.",
+        },
+        *likely,
+        {"id": "borderline", "title": "Borderline", "why": "Right between two answers: this draws the line."},
+        {"id": "strange", "title": "Strange", "why": "Unlike all that was answered: mistakes hide there."},
+        {"id": "random", "title": "Random check", "why": "Drawn by lot: the fairest judge of how good it is."},
+        *finish,
+    ]
+
+
+def class_counts(rt: "Runtime", question: Question) -> dict[str, int]:
+    """Class id -> pictures that have this answer now."""
+    if question.kind == "attributes":
+        said, _ = rt.answers.attributes_with_seq(question.id)
+        counts = Counter(c for each in said.values() for c, answer in each.items() if answer.value == "yes")
+    else:
+        current = rt.answers.current(question.id).values()
+        counts = Counter(answer.class_id for answer in current if answer.value == "yes" and answer.class_id)
+    return {class_id: counts.get(class_id, 0) for class_id in question.class_ids}
+
+
+def _answered(answers: Mapping[str, CurrentAnswer]) -> int:
+    return sum(answer.value in ("yes", "no") for answer in answers.values())
+
+
+def _told(rt: "Runtime", question: Question) -> Callable[[str], dict[str, Any] | None]:
+    """What the panel is told of a picture's present answer, by uid."""
+    if question.kind != "attributes":
+        current = rt.answers.current(question.id)
+        return lambda uid: _answer(current.get(uid))
+    attributes, _ = rt.answers.attributes_with_seq(question.id)
+
+    def told(uid: str) -> dict[str, Any] | None:
+        said = attributes.get(uid)
+        if not said:
+            return None
+        if WHOLE in said:
+            return {"value": said[WHOLE].value, "class_ids": []}
+        return {"value": "yes", "class_ids": [c for c, answer in said.items() if answer.value == "yes"]}
+
+    return told
 
 
 def _asked(rt: "Runtime", dataset_id: str, query: dict[str, str]) -> tuple[Question, Dataset, Space]:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import sqlalchemy as sa
-from sqlalchemy.engine import Row
 
 from explorer.catalog.schema import answers as table
 from explorer.collection.dataset import Dataset
 from explorer.errors import BadInput
 from explorer.learning.answers import MAX_TEXT, AnswerEvent, Value
 from explorer.learning.questions import Question
+from explorer.learning.standing import WHOLE
 from explorer.sharing.access import Person
 from explorer.space import Space
 from explorer.web import views
@@ -55,7 +55,7 @@ def answer_many(rt: "Runtime", person: Person, dataset_id: str, message: dict[st
         raise BadInput("'bulk' says which pictures are meant; nothing was stored.")
     also = message.get("also_answered") is True
     if message.get("dry") is True:
-        found = _expand(rt, dataset, space, question, bulk, _text(message, "filter"), also)
+        found = _expand(rt, dataset, space, question, message, also)
         return {"count": len(found.rows), "left": 0 if also else found.answered, "least": found.least}
     batch_id = _text(message, "client_event_id")
     if not batch_id or len(batch_id) > MAX_TEXT // 2:
@@ -64,7 +64,7 @@ def answer_many(rt: "Runtime", person: Person, dataset_id: str, message: dict[st
         known = _batch_size(rt, question.id, batch_id)
         if known:
             return _said(rt, question, batch_id, known, 0, duplicate=True)
-        found = _expand(rt, dataset, space, question, bulk, _text(message, "filter"), also)
+        found = _expand(rt, dataset, space, question, message, also)
         value, class_id = _text(message, "value") or "yes", _text(message, "class_id") or None
         if value == "undo":
             raise BadInput("Answers for many are taken back with 'undo_batch'; nothing was stored.")
@@ -98,42 +98,8 @@ def take_back(rt: "Runtime", person: Person, dataset_id: str, message: dict[str,
     batch_id, event_id = _text(message, "undo_batch"), _text(message, "client_event_id")
     if not batch_id or not event_id:
         raise BadInput("Taking back needs 'undo_batch' and 'client_event_id'; nothing was changed.")
-    with _one_at_a_time:
-        known = _batch_size(rt, question.id, event_id)
-        if known:
-            return _said(rt, question, event_id, known, 0, duplicate=True)
-        targets = _own_events(rt, question.id, batch_id, person.id)
-        if not targets:
-            raise BadInput("There are no answers of yours to take back there; reload the page.")
-        events = [
-            AnswerEvent(
-                client_event_id=_event_id(event_id, row.client_event_id) if place else event_id,
-                question_id=question.id,
-                uid=row.uid,
-                value="undo",
-                content_hash=row.content_hash,
-                person_id=person.id,
-                space=row.space,
-                blind=row.blind,
-                policy=row.policy,
-                probability=row.probability,
-                batch_id=event_id,
-                undoes=row.client_event_id,
-            )
-            for place, row in enumerate(targets)
-        ]
-        rt.answers.record(events)
-    return _said(rt, question, event_id, len(events), 0)
-
-
-def _own_events(rt: "Runtime", question_id: str, batch_id: str, person_id: str) -> list[Row[Any]]:
-    wanted = (
-        sa.select(table)
-        .where(table.c.question_id == question_id, table.c.batch_id == batch_id, table.c.person_id == person_id)
-        .order_by(table.c.seq)
-    )
-    with rt.catalog.reading() as connection:
-        return list(connection.execute(wanted).all())
+    stored = rt.answers.undo_batch(question.id, batch_id, person.id, event_id)
+    return _said(rt, question, event_id, len(stored), 0)
 
 
 def _said(
@@ -145,9 +111,10 @@ def _said(
 
 
 def _expand(
-    rt: "Runtime", dataset: Dataset, space: Space, question: Question, bulk: dict[str, Any], wanted: str, also: bool
+    rt: "Runtime", dataset: Dataset, space: Space, question: Question, message: dict[str, Any], also: bool
 ) -> _Expanded:
-    allowed = shown_rows(dataset, space, wanted)
+    bulk = message["bulk"]
+    allowed = shown_rows(dataset, space, _text(message, "filter"))
     of, least, again = _text(bulk, "of"), None, False
     if of == "top":
         n, class_id = bulk.get("n"), _text(bulk, "class")
@@ -165,7 +132,7 @@ def _expand(
         parts = [of, _text(bulk, "method"), _text(bulk, "id")] if of == "cluster" else [of, _text(bulk, "id")]
         named = picture_set(rt, dataset, space, question, ":".join(parts), titled=False)
         rows, policy, again = named.rows[allowed[named.rows]], named.policy, bool(named.again)
-    have = answered_rows(rt, question, space, _text(bulk, "class") if question.kind == "attributes" else "")
+    have = answered_rows(rt, question, space, _text(message, "class_id"))
     answered = int(have[rows].sum())
     if not also and not again:
         rows = rows[~have[rows]]
@@ -175,9 +142,14 @@ def _expand(
 
 
 def answered_rows(rt: "Runtime", question: Question, space: Space, class_id: str = "") -> np.ndarray:
-    """(n,) bool: rows of the space with an answer of any kind."""
+    """(n,) bool: rows of the space with an answer of any kind; where several may be true, with one about `class_id`."""
     have = np.zeros(len(space.uids), bool)
-    have[[space.rows[uid] for uid in rt.answers.current(question.id) if uid in space.rows]] = True
+    if question.kind == "attributes" and class_id:
+        said, _ = rt.answers.attributes_with_seq(question.id)
+        uids = [uid for uid, each in said.items() if class_id in each or WHOLE in each]
+    else:
+        uids = list(rt.answers.current(question.id))
+    have[[space.rows[uid] for uid in uids if uid in space.rows]] = True
     return have
 
 

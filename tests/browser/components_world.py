@@ -255,6 +255,20 @@ async def batch(request: Request) -> Response:
     return JSONResponse({"why": f"Chosen by {query['policy']}.", "items": found})
 
 
+async def recent(request: Request) -> Response:
+    """The last standing answers, newest first, each by itself."""
+    events = sorted(MEMORY.current().values(), key=MEMORY.events.index, reverse=True)
+    items = [
+        {
+            "event": e["client_event_id"], "batch": None, "value": e["value"], "class_id": e["class_id"],
+            "policy": e["policy"], "count": 1,
+            "pictures": [{**card(row_of(e["uid"])), "class_ids": [e["class_id"]] if e["class_id"] else []}],
+        }
+        for e in events
+    ]  # fmt: skip
+    return JSONResponse({"items": items})
+
+
 async def control(request: Request) -> Response:
     """What a test asks of the double: faults, forgetting, and what was received."""
     for name, value in request.query_params.items():
@@ -279,5 +293,6 @@ ROUTES = [
     Route("/x/demo/answers", answers, methods=["POST"]),
     Route("/x/demo/order.json", order),
     Route("/x/demo/batch.json", batch),
+    Route("/x/demo/recent.json", recent),
     Route("/control", control),
 ]

@@ -13,9 +13,10 @@ _component = st.components.v2.component(
     html="<div class='ex-root'></div>",
     css=style("labeller/labeller.css"),
     js=script(
-        "labeller/queue.js", "labeller/book.js", "labeller/batch.js", "labeller/sorted.js", "labeller/labeller.js"
+        *(f"labeller/{name}.js" for name in ("queue", "book", "told", "classes", "keys", "batch", "sorted", "labeller"))
     ),
 )
+_CLASS = ("id", "name", "colour", "count", "note", "none", "examples")
 
 
 def labeller(
@@ -29,18 +30,26 @@ def labeller(
     key: str,
     show_guess: bool,
     filter: str = "",
+    set: Mapping[str, str] | None = None,
+    results: bool = False,
+    on_policy: Callable[[dict[str, Any]], None] | None = None,
+    on_example: Callable[[dict[str, Any]], None] | None = None,
+    on_results: Callable[[], None] | None = None,
     on_changed: Callable[[dict[str, Any]], None] | None = None,
     on_similar: Callable[[str], None] | None = None,
 ) -> None:
-    """Show the panel for `question` {id, name, classes: [{id, name, colour, count}]} as it stands at event `seq`.
+    """Show the panel for `question` as it stands at event `seq`.
 
-    `policies` [{id, title, why}] are the ways of choosing the next pictures, `policy` the one to begin with. Answers
-    are sent by the browser (POST answers), and the panel asks for pictures and orders itself (batch.json,
-    order.json): nothing here reruns the page. After new scores the window hears "explorer:scores" {question, seq},
-    which the map listens to.
+    `question`: {id, name, kind, classes: [{id, name, colour, count, note, none, examples: [{uid, hash, caption}]}]}.
+    `policies` [{id, title, why}] are the ways of choosing the next pictures, `policy` the one to begin with; `set`
+    {id, title} names pictures to answer first (batch.json?set=). Answers are sent by the browser (POST answers), and
+    the panel asks for pictures and orders itself (batch.json, order.json, recent.json): nothing here reruns the page.
+    After new scores the window hears "explorer:scores" {question, seq}, which the map listens to.
 
-    `on_changed({"seq"})` is called before a rerun, three seconds after the last stored answer; leave it out
-    unless the page has to show something anew. `on_similar(uid)` is called in the running script.
+    Before a rerun `on_policy({"policy"})` is called when another way of choosing was picked, `on_example({"uid",
+    "class_id"})` when a picture shall show what counts as a class, `on_changed({"seq"})` three seconds after the last
+    stored answer; leave it out unless the page has to show something anew. `on_similar(uid)` and, with `results`,
+    `on_results()` ("How good is it?") are called in the running script.
     """
     data = {
         "dataset": dataset,
@@ -48,15 +57,18 @@ def labeller(
         "question": {
             "id": question["id"],
             "name": question["name"],
-            "classes": [
-                {name: each.get(name) for name in ("id", "name", "colour", "count")} for each in question["classes"]
-            ],
+            "kind": question.get("kind", "classes"),
+            "classes": [{name: each.get(name) for name in _CLASS} for each in question["classes"]],
         },
         "seq": int(seq),
         "policy": policy,
         "policies": [{name: str(each.get(name, "")) for name in ("id", "title", "why")} for each in policies],
         "showGuess": show_guess,
         "filter": filter,
+        "set": dict(set) if set else None,
+        "results": results,
+        "examples": on_example is not None,
+        "tellPolicy": on_policy is not None,
         "similar": on_similar is not None,
         "tellChanged": on_changed is not None,
     }
@@ -64,8 +76,13 @@ def labeller(
         key=key,
         data=data,
         on_changed_change=on_trigger(key, "changed", lambda value: on_changed(value) if on_changed else None),
+        on_policy_change=on_trigger(key, "policy", lambda value: on_policy(value) if on_policy else None),
+        on_example_change=on_trigger(key, "example", lambda value: on_example(value) if on_example else None),
+        on_results_change=lambda: None,
         on_similar_change=lambda: None,
     )
+    if trigger_value(result, "results") and on_results:
+        on_results()
     asked = trigger_value(result, "similar")
     if asked and on_similar:
         on_similar(str(asked["uid"]))

@@ -1,6 +1,8 @@
 // The pictures to answer next: a grid, and the one in focus shown large.
 
 const BATCH = 24;
+const SET_SHOWN = 240;
+const LONG_PRESS_MS = 450;
 
 class Batch {
   /** `panel` is the Labeller: its data, book and what to do with an answer. */
@@ -18,7 +20,10 @@ class Batch {
     this.choice.setAttribute("aria-label", "Which pictures to answer next");
     this.why = el("p", { class: "ex-quiet lr-why" });
     this.more = el("button", { type: "button", class: "ex-button", on: { click: () => this.load() } }, "Next pictures ", el("kbd", { class: "ex-key", textContent: "N" }));
-    this.grid = el("div", { class: "lr-grid", role: "listbox", tabIndex: 0, on: { click: (event) => this.onClick(event) } });
+    this.grid = el("div", { class: "lr-grid", role: "listbox", tabIndex: 0, on: {
+      click: (event) => this.onClick(event), pointerdown: (event) => this.onDown(event), contextmenu: (event) => { if (this.pressing) event.preventDefault(); },
+      pointerup: () => clearTimeout(this.pressing), pointercancel: () => clearTimeout(this.pressing), pointermove: (event) => this.onMove(event),
+    } });
     this.grid.setAttribute("aria-multiselectable", "true");
     this.grid.setAttribute("aria-label", "Pictures to answer");
     this.message = el("div", { class: "ex-message", hidden: true });
@@ -26,25 +31,32 @@ class Batch {
     this.frame = el("button", { type: "button", class: "lr-large", title: "See it over the whole page (Z)", tabIndex: -1, on: { click: () => this.zoom() } }, this.image);
     this.caption = el("div", { class: "lr-caption" });
     this.guess = el("div", { class: "lr-guess ex-quiet" });
+    this.all = el("button", { type: "button", class: "ex-button", title: "Select all of these (Ctrl+A)", on: { click: () => this.selectAll() } }, "Select all");
+    this.selection = el("div", { class: "lr-selection", hidden: true });
     this.large = el("div", { class: "lr-focus" }, this.frame, this.caption, this.guess);
-    const head = el("div", { class: "lr-head" }, el("label", { class: "lr-next" }, el("span", { class: "ex-quiet", textContent: "Next" }), this.choice), this.more);
-    this.side = el("div", { class: "lr-batch" }, head, this.why, this.grid, this.message);
+    const head = el("div", { class: "lr-head" }, el("label", { class: "lr-next" }, el("span", { class: "ex-quiet", textContent: "Next" }), this.choice),
+      el("span", { class: "lr-buttons" }, this.all, this.more));
+    this.side = el("div", { class: "lr-batch" }, head, this.why, this.selection, this.grid, this.message);
     this.node = el("div", { class: "lr-work" }, this.large, this.side);
   }
 
-  setPolicies(policies, policy) {
-    this.policies = policies;
-    this.choice.replaceChildren(...policies.map((each) => el("option", { value: each.id, textContent: each.title })));
-    this.policy = policies.some((each) => each.id === policy) ? policy : policies[0]?.id ?? policy;
+  /** `set`: {id, title} of a group or selection to answer; it is the first choice as long as it is there. */
+  setPolicies(policies, policy, set) {
+    this.policies = set ? [{ id: SET, title: set.title, why: "" }, ...policies] : policies;
+    this.choice.replaceChildren(...this.policies.map((each) => el("option", { value: each.id, textContent: each.title, title: each.why })));
+    const wanted = set ? SET : policy;
+    this.policy = this.policies.some((each) => each.id === wanted) ? wanted : this.policies[0]?.id ?? policy;
     this.choice.value = this.policy;
     this.showWhy();
   }
 
   changePolicy(policy) {
     this.policy = policy;
+    this.choice.value = policy;
     this.showWhy();
     this.load();
     this.grid.focus({ preventScroll: true });
+    this.panel.policyChanged(policy);
   }
 
   showWhy(text) {
@@ -55,18 +67,27 @@ class Batch {
   async load() {
     const asked = (this.asked = {});
     const { data, queue } = this.panel;
+    const set = this.policy === SET ? data.set?.id : undefined;
     if (!this.items.length) this.tell("Choosing pictures…", { busy: true });
     await queue.settled(2000);
     try {
-      const query = { question: data.question.id, space: data.space, policy: this.policy, n: BATCH, f: data.filter || undefined };
-      const batch = await getJson(address(data.dataset, "batch.json", query));
+      const query = { question: data.question.id, space: data.space, n: set ? SET_SHOWN : BATCH, f: data.filter || undefined };
+      const batch = await getJson(address(data.dataset, "batch.json", set ? { ...query, set } : { ...query, policy: this.policy }));
       if (this.asked !== asked) return;
-      this.showWhy(batch.why);
+      this.set = batch.set;
+      this.showWhy(batch.set ? setWords(batch.set) : batch.why);
       this.show(batch.items);
-      if (!batch.items.length) this.tell("Every picture here has an answer. Choose other pictures above, or look at the sorted ones below.");
+      if (!batch.items.length) this.empty();
     } catch (error) {
-      if (this.asked === asked) this.tell(error.message, { bad: true, again: () => this.load() });
+      if (this.asked !== asked) return;
+      const away = set && (error.status === 404 || error.status === 400);
+      this.tell(error.message, { bad: true, again: away ? () => this.changePolicy("useful") : () => this.load(), words: away ? "Show the most useful ones" : undefined });
     }
+  }
+
+  empty() {
+    if (this.set) this.tell("Every picture of these has an answer.", { again: () => this.changePolicy("useful"), words: "Go on with the most useful ones" });
+    else this.tell("Every picture here has an answer. Choose other pictures above, or look at the sorted ones below.");
   }
 
   show(items) {
@@ -75,7 +96,7 @@ class Batch {
     const focused = this.grid.contains(deepFocus()) || (!this.welcomed && !fields.test(deepFocus()?.tagName) && !PAGE.lightbox);
     this.welcomed = true;
     this.items = items;
-    this.selected.clear();
+    this.clearSelection();
     this.tell("");
     this.cards = items.map((item, place) => this.card(item, place));
     this.grid.replaceChildren(...this.cards);
@@ -91,23 +112,53 @@ class Batch {
     return el("div", { class: "lr-card", role: "option", id: `lr-option-${place}`, title: item.caption, data: { place: String(place), uid: item.uid } }, image, mark);
   }
 
-  tell(text, { bad = false, busy = false, again } = {}) {
+  tell(text, { bad = false, busy = false, again, words = "Try again" } = {}) {
     this.message.hidden = !text;
     this.message.className = `ex-message ${bad ? "ex-bad" : ""}`;
     this.message.replaceChildren(...(busy ? [el("div", { class: "ex-spinner" })] : []), el("div", { textContent: text }));
-    if (again) this.message.append(el("button", { type: "button", class: "ex-button", textContent: "Try again", on: { click: again } }));
+    if (again) this.message.append(el("button", { type: "button", class: "ex-button", textContent: words, on: { click: again } }));
   }
 
   paint() {
     this.cards.forEach((card, place) => {
-      const answer = this.panel.book.of(this.items[place]);
-      const look = this.panel.lookOf(answer);
-      card.classList.toggle("lr-answered", Boolean(answer));
+      const item = this.items[place];
+      const answer = this.panel.book.of(item);
+      const draft = this.panel.drafts.get(item.uid);
+      const look = draft ? this.panel.lookOf({ value: "yes", class_ids: [...draft] }) : this.panel.lookOf(answer);
+      const agrees = answer && !draft ? this.panel.agrees(item, answer) : undefined;
+      card.classList.toggle("lr-answered", Boolean(answer) && !draft);
+      card.classList.toggle("lr-draft", Boolean(draft));
+      card.classList.toggle("lr-differs", agrees === false);
       card.style.setProperty("--class", look.colour);
       card.lastChild.textContent = look.words;
       card.classList.toggle("lr-chosen", this.selected.has(place));
       card.setAttribute("aria-selected", String(this.selected.has(place)));
     });
+    this.showSelection();
+    this.panel.showMarks();
+  }
+
+  showSelection() {
+    const many = this.whole ? this.set.open : this.selected.size;
+    this.selection.hidden = many === 0;
+    if (!many) return;
+    const shown = this.whole && this.set.open > this.items.length ? ` (${counting.format(this.items.length)} of them are shown)` : "";
+    this.selection.replaceChildren(
+      el("span", { textContent: `${pictures(many)} selected${shown}: the next answer is for all of them.` }),
+      el("button", { type: "button", class: "lr-link", textContent: "Select none (Esc)", on: { click: () => { this.clearSelection(); this.paint(); } } }));
+  }
+
+  clearSelection() {
+    this.selected.clear();
+    this.whole = false;
+  }
+
+  /** All pictures without an answer; of a set also those that are not shown. */
+  selectAll() {
+    this.items.forEach((item, place) => { if (!this.panel.book.of(item)) this.selected.add(place); });
+    this.whole = Boolean(this.set) && this.set.open > this.items.length;
+    this.paint();
+    this.grid.focus({ preventScroll: true });
   }
 
   focus(place) {
@@ -128,6 +179,7 @@ class Batch {
     const { data } = this.panel;
     if (this.shown === item.uid) return;
     this.shown = item.uid;
+    this.panel.showMarks();
     this.caption.textContent = item.caption || item.uid;
     this.image.alt = item.caption || "picture";
     if (item.hash) this.image.src = thumbAddress(data.dataset, item.hash);
@@ -147,15 +199,40 @@ class Batch {
 
   onClick(event) {
     const place = Number(event.target.closest?.(".lr-card")?.dataset.place ?? -1);
-    if (place < 0) return;
+    if (place < 0 || this.longPressed) {
+      this.longPressed = false;
+      return;
+    }
+    const tap = event.pointerType === "touch" && this.selected.size > 0; // once one is held, taps add to it
     if (event.shiftKey) this.extend(place);
-    else if (event.ctrlKey || event.metaKey) this.toggle(place);
+    else if (event.ctrlKey || event.metaKey || tap) this.toggle(place);
     this.focus(place);
     this.paint();
   }
 
+  /** A finger that stays selects. */
+  onDown(event) {
+    clearTimeout(this.pressing);
+    this.pressing = undefined;
+    this.longPressed = false;
+    const place = Number(event.target.closest?.(".lr-card")?.dataset.place ?? -1);
+    if (event.pointerType !== "touch" || place < 0) return;
+    this.downAt = [event.clientX, event.clientY];
+    this.pressing = setTimeout(() => {
+      this.longPressed = true;
+      this.focus(place);
+      this.toggle(place);
+    }, LONG_PRESS_MS);
+  }
+
+  onMove(event) {
+    if (!this.pressing || !this.downAt) return;
+    if (Math.hypot(event.clientX - this.downAt[0], event.clientY - this.downAt[1]) > 12) clearTimeout(this.pressing);
+  }
+
   toggle(place = this.at) {
     if (!this.selected.delete(place)) this.selected.add(place);
+    this.whole = false;
     this.paint();
   }
 
@@ -180,7 +257,7 @@ class Batch {
 
   /** After an answer: on to the next picture without one, or to new pictures when there is none. */
   advance() {
-    this.selected.clear();
+    this.clearSelection();
     const open = (place) => !this.panel.book.of(this.items[place]);
     for (let by = 1; by <= this.items.length; by++) {
       const place = (this.at + by) % this.items.length;
@@ -202,7 +279,7 @@ class Batch {
       this.paint();
       return;
     }
-    this.show([item, ...this.items].slice(0, BATCH));
+    this.show([item, ...this.items].slice(0, Math.max(BATCH, this.items.length)));
     this.focus(0);
   }
 
@@ -214,4 +291,13 @@ class Batch {
       onSimilar: this.panel.onSimilar(), onMove: (place) => { this.focus(place); },
     });
   }
+}
+
+const SET = "set";
+
+function setWords(set) {
+  const answered = set.total - set.open;
+  if (set.again) return `${set.words}: ${pictures(set.open)}, asked again. The answer from before stays until there is a new one.`;
+  const words = set.words.includes(counting.format(set.total)) ? set.words : `${set.words}: ${pictures(set.total)}`;
+  return answered ? `${words}. ${counting.format(answered)} of them ${answered === 1 ? "has" : "have"} an answer, which stays.` : `${words}, none with an answer yet.`;
 }

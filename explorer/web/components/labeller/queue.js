@@ -5,6 +5,11 @@ const RETRY_MOST_MS = 15000;
 const AT_ONCE = 200;
 const LATER = new Set([0, 403, 408, 409, 425, 429]);
 
+/** Whether an event stands for many: the server expands it, and it travels alone. */
+function forMany(event) {
+  return Boolean(event.bulk || event.undo_batch);
+}
+
 /** One a collection and question; it outlives the component, so that leaving the page loses nothing. */
 function queueOf(dataset, question) {
   const name = JSON.stringify([dataset, question]);
@@ -55,17 +60,18 @@ class AnswerQueue {
     clearTimeout(this.retrying);
     if (this.busy || !this.waiting.length) return;
     this.busy = true;
-    const sent = this.waiting.slice(0, this.oneByOne ? 1 : AT_ONCE).map((each) => each.event);
+    const sent = this.next();
     this.changed();
     try {
-      const { stored, latest } = await postJson(this.url, { question: this.question, events: sent });
+      const body = forMany(sent[0]) ? sent[0] : { events: sent };
+      const { stored, latest, ...told } = await postJson(this.url, { ...body, question: this.question });
       this.tries = 0;
       this.trouble = "";
       this.oneByOne = false;
       this.latest = Math.max(this.latest, latest);
       const seqs = new Map(stored.map((each) => [each.client_event_id, each.seq]));
       this.forget(new Set(seqs.keys()));
-      for (const listener of this.listeners) listener.stored(seqs);
+      for (const listener of this.listeners) listener.stored(seqs, forMany(sent[0]) ? { ...told, event: sent[0] } : undefined);
       if (!sent.some((event) => seqs.has(event.client_event_id))) throw new HttpError("The server did not confirm the answers.", 500);
     } catch (error) {
       this.failed(error, sent);
@@ -74,6 +80,14 @@ class AnswerQueue {
       this.changed();
     }
     if (this.waiting.length && !this.trouble) this.flush();
+  }
+
+  /** What to send now, in the order it was given. */
+  next() {
+    const events = this.waiting.map((each) => each.event);
+    if (forMany(events[0])) return events.slice(0, 1);
+    const alone = events.findIndex(forMany);
+    return events.slice(0, Math.min(this.oneByOne ? 1 : AT_ONCE, alone < 0 ? events.length : alone));
   }
 
   /** A server that is away gets the answers later; an answer that it refuses for good is given back. */

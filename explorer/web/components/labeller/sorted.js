@@ -2,6 +2,7 @@
 
 const SHOWN_FIRST = 24;
 const SURE = 0.8;
+const FIRST = [50, 100, 200, 500, 1000, 5000];
 
 class Sorted {
   constructor(panel) {
@@ -22,8 +23,14 @@ class Sorted {
     } });
     this.message = el("div", { class: "ex-message", hidden: true });
     this.more = el("button", { type: "button", class: "ex-button lr-more", textContent: "Show more", hidden: true, on: { click: () => this.showMore() } });
+    this.ask = el("button", { type: "button", class: "lr-link", textContent: "How good is it? When am I done?", hidden: true, on: { click: () => this.panel.askResults() } });
+    this.allShown = el("button", { type: "button", class: "ex-button", on: { click: () => this.answerShown() } });
+    this.first = el("select", { class: "lr-steps", on: { change: () => this.answerFirst() } });
+    this.first.setAttribute("aria-label", "Answer the first of these at once");
+    this.many = el("div", { class: "lr-many", hidden: true }, this.allShown, this.first);
     const head = el("div", { class: "lr-sorted-head" }, this.title, this.tabs);
-    this.node = el("section", { class: "lr-results" }, head, this.quality, this.grid, this.message, this.more);
+    const said = el("div", { class: "lr-said" }, this.quality, this.ask);
+    this.node = el("section", { class: "lr-results" }, head, said, this.many, this.grid, this.message, this.more);
   }
 
   setClasses(classes) {
@@ -35,6 +42,7 @@ class Sorted {
       tab.setAttribute("aria-selected", String(each.id === this.chosen));
       return tab;
     }));
+    this.nameMany();
   }
 
   choose(id) {
@@ -115,8 +123,67 @@ class Sorted {
     else this.tell("");
     this.place();
     this.more.hidden = !order.ready || order.items.length < this.count;
+    this.ask.hidden = !order.ready || !data.results;
+    this.many.hidden = !this.items.length;
+    this.total = order.total ?? this.items.length;
+    this.nameMany();
     book.ordered(order.seq);
     this.grid.dataset.seq = String(order.seq);
+  }
+
+  chosenClass() {
+    return this.panel.data.question.classes.find((each) => each.id === this.chosen);
+  }
+
+  nameMany() {
+    const name = this.chosenClass()?.name ?? "";
+    this.allShown.textContent = `All ${counting.format(this.items.length)} shown are “${name}”`;
+    const steps = FIRST.filter((n) => n > this.items.length && n <= this.total);
+    const key = JSON.stringify([steps, name]);
+    if (this.first.dataset.key === key) return; // an open list must not close under the pointer
+    this.first.dataset.key = key;
+    const options = steps.map((n) => el("option", { value: String(n), textContent: `The first ${counting.format(n)} are “${name}” …` }));
+    this.first.replaceChildren(el("option", { value: "", textContent: "More at once …" }), ...options);
+    this.first.hidden = !steps.length;
+  }
+
+  /** The pictures on the screen, exactly these, that have no answer yet. */
+  answerShown() {
+    const { book, told } = this.panel;
+    const { id, name } = this.chosenClass();
+    const policy = `top:${id}`;
+    const open = this.items.filter((item) => !book.of(item)).map((item) => ({ ...item, policy, probability: 1 }));
+    if (!open.length) {
+      told.say("All of these have an answer already.");
+      return;
+    }
+    const kept = this.items.length - open.length;
+    const rest = kept ? ` The ${counting.format(kept)} that have an answer keep it.` : "";
+    told.ask(`${pictures(open.length)} get the answer “${name}”.${rest}`, `Answer ${counting.format(open.length)}`, (pressed) => this.panel.giveThese(open, id, pressed));
+  }
+
+  /** The first N of the ranking, also those that are not shown: the server says how many that is before it is done. */
+  async answerFirst() {
+    const n = Number(this.first.value);
+    this.first.value = "";
+    if (!n) return;
+    const { data, told, queue } = this.panel;
+    const { id, name } = this.chosenClass();
+    const bulk = { of: "top", class: id, n };
+    await queue.settled(2000);
+    try {
+      const found = await this.panel.tryMany(bulk, id);
+      if (!found.count) {
+        told.say("All of these have an answer already.");
+        return;
+      }
+      const sure = found.least === null || found.least === undefined ? "" : ` The least likely of them is ${(found.least * 100).toFixed(0)} % likely.`;
+      const rest = found.left ? ` The ${counting.format(found.left)} that have an answer keep it.` : "";
+      const shown = this.items.slice(0, n).map((item) => ({ ...item, policy: `top:${data.question.id}` }));
+      told.ask(`${pictures(found.count)} get the answer “${name}”.${sure}${rest}`, `Answer ${counting.format(found.count)}`, (pressed) => this.panel.giveMany(bulk, shown, id, pressed));
+    } catch (error) {
+      told.say(error.message, { bad: true });
+    }
   }
 
   /** Cards are kept by picture, so that a new order moves them and loads nothing again. */
