@@ -1,4 +1,4 @@
-"""What random checks say of the whole collection, whatever else was picked: how well it is named, how many of each class.
+"""What random checks say of a whole collection, whatever else was picked: how well it is named, how many of each class.
 
 A check is a picture drawn by lot from those not answered at that moment. Other pictures are answered in between for
 reasons of their own; they are known and need no estimate. So a check speaks for what was open when it was drawn: if K

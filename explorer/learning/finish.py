@@ -3,13 +3,13 @@
 Reviewing goes down the ranking, likeliest first, until little is left below. Then pictures are drawn by lot from what
 is still open (an elusion test): few or none of the class among them is the evidence that few are missed.
 
-The person looks at the verdict after every answer and stops when it says so, so the risk must hold at whatever moment
-that is. It does: for each number κ that the collection may hold, the checks play a game whose stake grows when they find
+The person looks at the verdict after every answer and stops when it says so: the risk must hold at whatever moment that
+is. It does. For each number κ that the collection may hold, the checks play a game whose stake grows when they find
 fewer than κ foretells, and on average does not grow if κ is true. By Ville's inequality a stake that should not grow
 exceeds 20 at any time with a probability of 1/20 at most (Waudby-Smith & Ramdas 2020, on confidence sequences for
-sampling without replacement; Shekhar et al. 2023, on audits). κ is ruled out once its stake has reached 20, and the rule
-says stop when every κ that would break the promise is ruled out. No model and no calibration enters: the classifier may
-be wrong, then it takes more pictures, not more risk.
+sampling without replacement; the same on election audits, Waudby-Smith, Stark & Ramdas 2021). κ is ruled out once its
+stake has reached 20, and the rule says stop when every κ that would break the promise is ruled out. No model and no
+calibration enters: the classifier may be wrong, then it takes more pictures, not more risk.
 """
 
 from dataclasses import dataclass
@@ -116,7 +116,7 @@ def may_stop_precise(record: Record, place: int, listed: np.ndarray, name: str, 
     sure = 1 - (wrong + most) / max(size, 1)
     stop = size > 0 and sure >= target
     low, high = 1 - (wrong + np.ceil(rest.high)) / max(size, 1), 1 - (wrong + np.floor(rest.low)) / max(size, 1)
-    said = f"at least {100 * sure:.0f} % of the {size:,} pictures listed are “{name}”"
+    said = f"at least {_floor(sure)} % of the {size:,} pictures listed are “{name}”"
     sentence = (
         f"You may stop: {said} (risk {100 * RISK:.0f} %)."
         if stop
@@ -278,10 +278,18 @@ def _said(name: str, found: int, left: int, sure: float, target: float, stop: bo
     if left == 0:
         return f"Every picture has an answer: all {found:,} “{name}” are found."
     if stop:
-        return f"You may stop: the {found:,} found are at least {100 * sure:.0f} % of all “{name}” (risk {100 * RISK:.0f} %)."
+        return (
+            f"You may stop: the {found:,} found are at least {_floor(sure)} % of all “{name}”"
+            f" (risk {100 * RISK:.0f} %)."
+        )
     if not found:
         return f"Not yet: no “{name}” has been found."
     return (
-        f"Not yet: so far it is sure only that the {found:,} found are at least {100 * sure:.0f} % of all “{name}”; "
+        f"Not yet: so far it is sure only that the {found:,} found are at least {_floor(sure)} % of all “{name}”; "
         f"{100 * target:.0f} % are asked for."
     )
+
+
+def _floor(share: float) -> int:
+    """Percent, never rounded up: it is a promise."""
+    return int(np.floor(100 * share + 1e-9))
