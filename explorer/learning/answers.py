@@ -105,7 +105,7 @@ class AnswerStore:
     def record_within(self, connection: Connection, events: Sequence[AnswerEvent]) -> list[Stored]:
         """`record` as a part of a transaction that the caller has begun with `catalog.writing()`."""
         for event in events:
-            _check(event)
+            check_event(event)
         # The rows of the questions are locked in order, so that numbers become visible in the order they are given:
         # whoever has seen number 7 of a question will never be surprised by a number 6.
         asked = sorted({event.question_id for event in events})
@@ -324,7 +324,7 @@ def _known(connection: Connection, event_ids: set[str]) -> dict[str, dict[str, A
     return found
 
 
-def _check(event: AnswerEvent) -> None:
+def check_event(event: AnswerEvent) -> None:
     """What can be seen without the database."""
     for name in ("client_event_id", "question_id", "uid", "content_hash", "person_id", "space", "policy"):
         _check_text(name, getattr(event, name))

@@ -116,7 +116,7 @@ def clean_note(note: str) -> str:
 def clean_examples(uids: Sequence[str]) -> tuple[str, ...]:
     """Without doubles. Raises BadInput for too many, or for what cannot be the name of a picture."""
     if any(not isinstance(uid, str) or not 0 < len(uid) <= MAX_UID or "\0" in uid for uid in uids):
-        raise BadInput("An example must be the name of a picture; nothing was changed.")
+        raise BadInput("An example must be the name of a picture.")
     unique = tuple(dict.fromkeys(storable(uid, "example") for uid in uids))
     if len(unique) > MAX_EXAMPLES:
         raise BadInput(f"These are {len(unique):,} examples; {MAX_EXAMPLES} are possible. Keep the clearest.")
