@@ -59,18 +59,24 @@ def wilson(right: float, total: float, z: float = _Z95) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+def evidence(answers: int, groups: np.ndarray | None = None) -> float:
+    """How many independent answers left-out guesses are worth: near-duplicates count once, and all err together."""
+    return (answers if groups is None else len(np.unique(groups))) / _LEFT_OUT_VARIANCE
+
+
 def evaluate(
-    classifier: LinearClassifier, y: np.ndarray, class_names: list[str], groups: np.ndarray | None = None
+    left_out: LinearClassifier | np.ndarray, y: np.ndarray, class_names: list[str], groups: np.ndarray | None = None
 ) -> Quality:
-    """Judge a classifier by its left-out scores for the (n,) answers it was fitted to."""
+    """Judge a classifier by the (n, C) left-out probabilities (or scores) of the (n,) answers it was fitted to."""
     classes = len(class_names)
-    guessed = classifier.loo_scores.argmax(axis=1)
+    shares = left_out.loo_probabilities() if isinstance(left_out, LinearClassifier) else left_out
+    guessed = shares.argmax(axis=1)
     confusion = np.bincount(y * classes + guessed, minlength=classes * classes).reshape(classes, classes)
     counts = confusion.sum(axis=1)
     n = len(y)
     independent = n if groups is None else len(np.unique(groups))
     accuracy = float(np.trace(confusion) / n)
-    weight = independent / n / _LEFT_OUT_VARIANCE
+    weight = evidence(n, groups) / n
     low, high = wilson(accuracy * n * weight, n * weight)
     answered = np.flatnonzero(counts)
     recalls = np.diag(confusion)[answered] / counts[answered]
