@@ -17,13 +17,11 @@ from typing import Any
 import numpy as np
 
 from explorer.errors import BadInput
+from explorer.learning.calibration import Calibration, calibrate
 
 RIDGE = 1.0
 """Penalty per answer weight. .3 to 3 differ by less than a point on the demo."""
 _BLOCK = 16_384
-_LOG_TYPICAL, _PRIOR_WEIGHT = float(np.log(4.0)), 1.0
-"""The temperature's prior: log-normal around 4 and as strong as one answer, so that five right ones are no proof."""
-_LOG_RANGE = (-2.0, 4.5)
 _SINGLE_PRECISION = 4_096
 """Up to so many answers float32 will do: the matrix' condition is at most their number over the penalty."""
 _ONE_THREAD = 3e9
@@ -34,20 +32,25 @@ _limiting = threading.Lock()
 
 @dataclass(frozen=True)
 class LinearClassifier:
-    """One linear score a class and a softmax over them. Classes without an answer have probability zero."""
+    """One linear score a class, and what makes probabilities of it. Classes without an answer have probability zero."""
 
     weights: np.ndarray
     """(d, C) float32"""
     bias: np.ndarray
     """(C,) float32; -inf for a class without an answer"""
-    temperature: float
-    """What the scores are multiplied by before the softmax."""
+    calibration: Calibration
     loo_scores: np.ndarray
     """(n, C) float32: the score of each answered picture by the classifier that has not seen its answer."""
+    loo_logits: np.ndarray
+    """(n, C) float32: the same, calibrated, with what the graph says without that answer."""
     loo_accuracy: float
     """Share of the answers that this classifier gets right without having seen them."""
     loo_balanced_accuracy: float
     """The same, with every class counting alike."""
+
+    @property
+    def temperature(self) -> float:
+        return self.calibration.temperature
 
     def scores(self, vectors: np.ndarray) -> np.ndarray:
         """(m, d) float32, in memory or mapped, to (m, C) float32 raw scores, about -1 to 1. Reads block by block."""
@@ -58,25 +61,37 @@ class LinearClassifier:
         out += self.bias
         return out
 
-    def probabilities(self, vectors: np.ndarray) -> np.ndarray:
-        """(m, d) float32 to (m, C) float32; every row sums to one."""
-        return softmax(self.scores(vectors) * np.float32(self.temperature))
+    def logits(self, vectors: np.ndarray, shares: np.ndarray | None = None) -> np.ndarray:
+        """(m, d) float32 vectors and their (m, C) graph shares, if any, to (m, C) float32 logits."""
+        return self.calibration.logits(self.scores(vectors), shares)
+
+    def probabilities(self, vectors: np.ndarray, shares: np.ndarray | None = None) -> np.ndarray:
+        """The same as (m, C) float32 probabilities, as if the classes were equally frequent; every row sums to one."""
+        return softmax(self.logits(vectors, shares))
 
     def loo_probabilities(self) -> np.ndarray:
         """(n, C) float32: what this classifier says of each answered picture without having seen its answer."""
-        return softmax(self.loo_scores * np.float32(self.temperature))
+        return softmax(self.loo_logits.copy())
 
 
 def fit_classifier(
-    X: np.ndarray, y: np.ndarray, n_classes: int, groups: np.ndarray | None = None, ridge: float = RIDGE
+    X: np.ndarray,
+    y: np.ndarray,
+    n_classes: int,
+    groups: np.ndarray | None = None,
+    ridge: float = RIDGE,
+    left_out_shares: np.ndarray | None = None,
+    ordered: bool = False,
 ) -> LinearClassifier:
     """Fit (n, d) float32 vectors, centred and of length one, and (n,) classes in 0..n_classes-1.
 
     One-vs-rest targets of ±1, every class weighing the same, solved in the n × n dual while n < d and in the d × d
     primal after that (Rifkin & Lippert 2007, notes on regularized least squares). `groups` (n,) int, if given, marks
-    pictures that are nearly the same: a whole group is left out at once, or each would vouch for its twin. The
-    temperature minimises the log loss of the left-out scores. Raises BadInput for shapes that do not fit, an index
-    out of range, or fewer than two classes with an answer.
+    pictures that are nearly the same: a whole group is left out at once, or each would vouch for its twin.
+    `left_out_shares` (n, C): what the graph says of each (`spreading`), calibrated together with the scores.
+    `ordered`: classes are grades, and a picture's neighbours in grade speak for it too: the classes' scores are those
+    of all "at least this grade" together (Frank & Hall 2001), which for ridge is one matrix on the right.
+    Raises BadInput for shapes that do not fit, an index out of range, or fewer than two classes with an answer.
     """
     X = np.ascontiguousarray(X, np.float32)
     y = np.asarray(y, np.int64)
@@ -110,23 +125,42 @@ def fit_classifier(
             weights = (inverse @ (Z.T @ wanted.astype(np.float32))).astype(np.float32)
             left_out = _left_out_primal(wanted - Z @ weights, Z, inverse.astype(np.float32), groups)
     held_out = targets - left_out / root
+    shares = None if left_out_shares is None else np.asarray(left_out_shares, np.float64)[:, trained]
+    level = np.full(classes, constant)
+    if ordered:
+        mixed = grade_likeness(trained)
+        weights, held_out, level = weights @ mixed.astype(np.float32), held_out @ mixed, level @ mixed
 
-    temperature = _temperature(held_out, place, sample)
-    right = held_out.argmax(1) == place
+    fitted = calibrate(held_out, shares, place, sample)
+    logits = fitted.logits(held_out, shares)
+    right = logits.argmax(1) == place
     full = np.zeros((d, n_classes), np.float32)
     full[:, trained] = weights
     bias = np.full(n_classes, -np.inf, np.float32)
-    bias[trained] = constant
-    loo_scores = np.full((n, n_classes), -np.inf, np.float32)
-    loo_scores[:, trained] = held_out
+    bias[trained] = level
+    offsets = np.zeros(n_classes, np.float32)
+    offsets[trained] = fitted.offsets
     return LinearClassifier(
         weights=full,
         bias=bias,
-        temperature=temperature,
-        loo_scores=loo_scores,
+        calibration=Calibration(fitted.temperature, fitted.spread_weight, offsets),
+        loo_scores=_widened(held_out, trained, n_classes),
+        loo_logits=_widened(logits, trained, n_classes),
         loo_accuracy=float(right.mean()),
         loo_balanced_accuracy=float((right * sample).sum() / n),
     )
+
+
+def grade_likeness(grades: np.ndarray) -> np.ndarray:
+    """(k,) places of grades to (k, k): 1 for the same, -1 for the ends, in equal steps between them."""
+    steps = np.arange(len(grades))
+    return 1 - 2 * np.abs(steps[:, None] - steps[None]) / max(len(grades) - 1, 1)
+
+
+def _widened(values: np.ndarray, trained: np.ndarray, n_classes: int) -> np.ndarray:
+    full = np.full((len(values), n_classes), -np.inf, np.float32)
+    full[:, trained] = values
+    return full
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:
@@ -195,32 +229,3 @@ def _members(groups: np.ndarray | None) -> list[np.ndarray]:
     order = np.argsort(groups, kind="stable")
     edges = np.flatnonzero(np.diff(np.asarray(groups)[order])) + 1
     return [rows for rows in np.split(order, edges) if len(rows) > 1]
-
-
-def _temperature(scores: np.ndarray, place: np.ndarray, sample: np.ndarray) -> float:
-    """The factor with the least balanced log loss over left-out scores, held near the typical one by its prior.
-
-    Golden-section search on its logarithm: the loss is convex in the factor, and 25 steps are exact to 1e-4.
-    """
-    own = scores[np.arange(len(place)), place]
-
-    def loss(log_factor: float) -> float:
-        factor = np.exp(log_factor)
-        top = scores.max(axis=1)
-        spread = np.log(np.exp(factor * (scores - top[:, None])).sum(axis=1)) + factor * (top - own)
-        return float((sample * spread).sum() + _PRIOR_WEIGHT * (log_factor - _LOG_TYPICAL) ** 2)
-
-    golden = (np.sqrt(5.0) - 1) / 2
-    low, high = _LOG_RANGE
-    inner, outer = high - golden * (high - low), low + golden * (high - low)
-    at_inner, at_outer = loss(inner), loss(outer)
-    for _ in range(25):
-        if at_inner < at_outer:
-            high, outer, at_outer = outer, inner, at_inner
-            inner = high - golden * (high - low)
-            at_inner = loss(inner)
-        else:
-            low, inner, at_inner = inner, outer, at_outer
-            outer = low + golden * (high - low)
-            at_outer = loss(outer)
-    return float(np.exp((low + high) / 2))

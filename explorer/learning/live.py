@@ -16,16 +16,16 @@ import numpy as np
 from explorer.catalog.database import Catalog
 from explorer.errors import BadInput, NotFound
 from explorer.learning.answers import AnswerStore, CurrentAnswer
-from explorer.learning.classifier import LinearClassifier, fit_classifier
+from explorer.learning.classifier import LinearClassifier
 from explorer.learning.evaluation import Quality, evaluate
 from explorer.learning.questions import Question, QuestionStore
-from explorer.learning.suggestions import Situation, copies_of, suggest, top_places
+from explorer.learning.scoring import AttributeScored, Scored
+from explorer.learning.suggestions import Situation, copies_of, suggest
+from explorer.learning.training import Gathered, Prepared, Training, fit, gather
 
 if TYPE_CHECKING:
     from explorer.space import Space
 
-MAX_TRAINING = 10_000
-"""Answers that a fit uses at most, drawn evenly from the classes: ridge has learnt what it can long before."""
 MAX_HELD = 24
 """Questions whose scores are kept; 40 MB each at a million pictures and ten classes."""
 AT_ONCE = 2
@@ -39,22 +39,37 @@ class Scores:
     ready: bool
     reason: str
     """Why there is no classifier yet, in words; empty when there is."""
+    kind: str
     class_ids: tuple[str, ...]
     class_names: tuple[str, ...]
-    probabilities: np.ndarray
-    """(n, C) float32 in the rows of the space; (0, C) while not ready. Read-only."""
-    classifier: LinearClassifier | None
+    scored: Scored | AttributeScored | None
     quality: Quality | None
     answers: Mapping[str, CurrentAnswer]
     """Every answer that holds, by uid, also of pictures outside the space."""
     answered: np.ndarray
     """(n,) bool: the rows that have an answer of any kind."""
+    parts: tuple[Training, ...]
+    """What was learnt from; of attributes one each."""
     trained: int
     """Answers that the classifier rests on."""
     changed: int
     """Answers left out because the file has been edited since."""
     generation: int
     space: "Space"
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """(n, C) float32 in the rows of the space; (0, C) while not ready. Of attributes, how likely each is."""
+        return np.zeros((0, len(self.class_ids)), np.float32) if self.scored is None else self.scored.probabilities
+
+    @property
+    def classifier(self) -> LinearClassifier | None:
+        """Of a question with one classifier; attributes have one each, in `scored.parts`."""
+        return self.scored.classifier if isinstance(self.scored, Scored) else None
+
+    def probabilities_of(self, rows: np.ndarray) -> np.ndarray:
+        """(m,) rows to (m, C) float32, without computing all the others; (m, 0) while not ready."""
+        return np.zeros((len(rows), 0), np.float32) if self.scored is None else self.scored.probabilities_of(rows)
 
 
 @dataclass(frozen=True)
@@ -89,16 +104,6 @@ class Suggested:
     seq: int
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """What depends on a space alone."""
-
-    space: "Space"
-    copies: np.ndarray
-    groups: np.ndarray
-    strangeness: np.ndarray
-
-
 class LiveQuestions:
     """Scores, orders and suggestions, kept until an answer, a class or the space changes. Thread-safe.
 
@@ -114,7 +119,7 @@ class LiveQuestions:
         self._computing = threading.BoundedSemaphore(AT_ONCE)
         self._lock = threading.Lock()
         self._held: OrderedDict[tuple[str, str, str], _Slot] = OrderedDict()
-        self._prepared: OrderedDict[tuple[str, str], _Prepared] = OrderedDict()
+        self._prepared: OrderedDict[tuple[str, str], Prepared] = OrderedDict()
 
     def scores(self, dataset_id: str, question_id: str, space_key: str, after_seq: int = 0) -> Scores:
         """The newest scores; at least as new as answer `after_seq`, which a page knows from what it has sent.
@@ -129,6 +134,7 @@ class LiveQuestions:
         slot = self._slot((dataset_id, question_id, space_key))
         with slot.lock:
             answers, seq = self._answers.current_with_seq(question_id)
+            attributes = self._answers.attributes_with_seq(question_id)[0] if question.kind == "attributes" else None
             if seq < after_seq:
                 raise NotFound(f"Answer {after_seq} is not in the catalogue (any more); reload the page.")
             held = slot.scores
@@ -138,7 +144,9 @@ class LiveQuestions:
                     held = slot.scores = replace(held, class_names=names)
                 return held
             with self._computing:
-                slot.scores = self._compute(question, self._prepare(dataset_id, space), answers, seq)
+                prepared = self._prepare(dataset_id, space)
+                gathered = gather(question, answers, attributes, prepared)
+                slot.scores = self._compute(question, prepared, gathered, answers, seq)
             return slot.scores
 
     def order(
@@ -161,21 +169,20 @@ class LiveQuestions:
             raise BadInput("This class does not belong to the question (any more); reload the page.")
         if offset < 0 or n < 0:
             raise BadInput("A page of the order starts at 0 or later and holds 0 or more pictures.")
-        size = len(scores.space.uids)
-        rows = np.arange(size) if allowed is None else np.flatnonzero(allowed)
-        if not scores.ready:
+        total = len(scores.space.uids) if allowed is None else int(allowed.sum())
+        if scores.scored is None:
+            rows = np.arange(total) if allowed is None else np.flatnonzero(allowed)
             page = rows[offset : offset + n]
             return Order(scores, tuple(_ranked(scores, int(row), None, None) for row in page), len(rows))
-        shares = scores.probabilities if allowed is None else scores.probabilities[rows]
-        if class_id:
-            column = scores.class_ids.index(class_id)
-            best, values = np.full(len(rows), column), shares[:, column]
-        else:
-            best = shares.argmax(axis=1)
-            values = shares[np.arange(len(rows)), best]
-        places = top_places(values, offset + n)[offset:]
-        items = [_ranked(scores, int(rows[at]), scores.class_ids[best[at]], float(values[at])) for at in places]
-        return Order(scores, tuple(items), len(rows))
+        place = scores.class_ids.index(class_id) if class_id else None
+        rows = scores.scored.top(place, offset + n, allowed)[offset:]
+        shares = scores.scored.probabilities_of(rows)
+        best = np.full(len(rows), place) if place is not None else shares.argmax(axis=1)
+        items = [
+            _ranked(scores, int(row), scores.class_ids[at], float(share[at]))
+            for row, at, share in zip(rows, best, shares, strict=True)
+        ]
+        return Order(scores, tuple(items), total)
 
     def batch(
         self,
@@ -200,9 +207,11 @@ class LiveQuestions:
             strangeness=prepared.strangeness,
             answered=scores.answered,
             excluded=np.zeros(len(scores.answered), bool) if allowed is None else ~np.asarray(allowed, bool),
-            probabilities=scores.probabilities if scores.ready else None,
+            doubt=None if scores.scored is None else scores.scored.doubt,
+            likeliest=None if scores.scored is None else scores.scored.top,
             class_ids=scores.class_ids,
             class_names=scores.class_names,
+            graph=prepared.graph,
         )
         if seed is None:
             seed = int.from_bytes(f"{question_id}:{scores.seq}".encode(), "little") % 2**63
@@ -220,12 +229,14 @@ class LiveQuestions:
                 self._held.popitem(last=False)
             return slot
 
-    def _prepare(self, dataset_id: str, space: "Space") -> _Prepared:
+    def _prepare(self, dataset_id: str, space: "Space") -> Prepared:
         key = (dataset_id, space.key)
         with self._lock:
             held = self._prepared.get(key)
         if held is not None and held.space is space:
             return held
+        from explorer.space.spread import Spread
+
         n = len(space.uids)
         groups = np.arange(n)
         duplicates = space.duplicates
@@ -234,7 +245,8 @@ class LiveQuestions:
             groups[rows] = n + duplicates["group"].to_numpy(np.int64)
         distances = np.asarray(space.distances, np.float32)
         strangeness = distances.mean(axis=1) if distances.shape[1] else np.zeros(n, np.float32)
-        made = _Prepared(space, copies_of(space.hashes), groups, strangeness)
+        graph = Spread(np.asarray(space.neighbours), distances)
+        made = Prepared(space, copies_of(space.hashes), groups, strangeness, graph)
         with self._lock:
             self._prepared[key] = made
             self._prepared.move_to_end(key)
@@ -243,51 +255,26 @@ class LiveQuestions:
         return made
 
     def _compute(
-        self, question: Question, prepared: _Prepared, answers: Mapping[str, CurrentAnswer], seq: int
+        self, question: Question, prepared: Prepared, gathered: Gathered, answers: Mapping[str, CurrentAnswer], seq: int
     ) -> Scores:
-        space = prepared.space
-        place_of = {class_id: place for place, class_id in enumerate(question.class_ids)}
-        answered = np.zeros(len(space.uids), bool)
-        rows, y, changed = [], [], 0
-        for uid, answer in answers.items():
-            row = space.rows.get(uid)
-            if row is None:
-                continue
-            answered[row] = True
-            if answer.value != "yes" or answer.class_id not in place_of:
-                continue
-            if answer.content_hash and answer.content_hash != space.hashes[row]:
-                changed += 1  # the answer stays on its picture, but these are the vectors of another version of it
-                continue
-            rows.append(row)
-            y.append(place_of[answer.class_id])
-        scores = Scores(
+        scored = fit(question, gathered, prepared)
+        names = tuple(one.name for one in question.classes)
+        return Scores(
             seq=seq,
-            ready=False,
-            reason=_not_ready(question, len(set(y))),
+            ready=scored is not None,
+            reason="" if scored is not None else _not_ready(question),
+            kind=question.kind,
             class_ids=question.class_ids,
-            class_names=tuple(one.name for one in question.classes),
-            probabilities=np.zeros((0, len(place_of)), np.float32),
-            classifier=None,
-            quality=None,
+            class_names=names,
+            scored=scored,
+            quality=_quality(scored, gathered.parts, names),
             answers=answers,
-            answered=answered,
-            trained=len(rows),
-            changed=changed,
-            generation=space.generation,
-            space=space,
-        )
-        if scores.reason:
-            return scores
-        order = np.argsort(rows)  # the same answers give the same classifier, whatever their order
-        at, classes = _at_most(np.array(rows)[order], np.array(y)[order], MAX_TRAINING)
-        groups = prepared.groups[at]
-        classifier = fit_classifier(np.asarray(space.vectors[at]), classes, len(place_of), groups)
-        probabilities = classifier.probabilities(space.vectors)
-        probabilities.flags.writeable = False
-        quality = evaluate(classifier, classes, list(scores.class_names), groups)
-        return replace(
-            scores, ready=True, probabilities=probabilities, classifier=classifier, quality=quality, trained=len(at)
+            answered=gathered.answered,
+            parts=gathered.parts,
+            trained=max((len(part.rows) for part in gathered.parts), default=0),
+            changed=gathered.changed,
+            generation=prepared.space.generation,
+            space=prepared.space,
         )
 
 
@@ -299,27 +286,27 @@ class _Slot:
         self.scores: Scores | None = None
 
 
-def _not_ready(question: Question, classes_answered: int) -> str:
+def _not_ready(question: Question) -> str:
+    if question.kind == "attributes":
+        return "Answer at least one picture where something is true and one where it is not."
     if len(question.classes) < 2:
         return "Give this question at least two classes."
-    if classes_answered < 2:
-        return "Answer at least one picture of each of two classes; then every picture gets a score."
-    return ""
+    return "Answer at least one picture of each of two classes; then every picture gets a score."
 
 
-def _at_most(rows: np.ndarray, y: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """At most `limit` of the answers: from each class alike, spread evenly over its rows; small classes stay whole."""
-    if len(rows) <= limit:
-        return rows, y
-    kept: list[np.ndarray] = []
-    room = limit
-    members = sorted((np.flatnonzero(y == place) for place in np.unique(y)), key=len)
-    for position, own in enumerate(members):
-        share = min(len(own), room // (len(members) - position))
-        kept.append(own[np.linspace(0, len(own) - 1, share).astype(int)])
-        room -= share
-    at = np.sort(np.concatenate(kept))
-    return rows[at], y[at]
+def _quality(
+    scored: Scored | AttributeScored | None, parts: tuple[Training, ...], names: tuple[str, ...]
+) -> Quality | None:
+    if scored is None:
+        return None
+    if isinstance(scored, Scored):
+        return evaluate(scored.classifier, parts[0].y, list(names), parts[0].groups)
+    judged = [
+        evaluate(one.classifier, part.y, [f"not {name}", name], part.groups)
+        for one, part, name in zip(scored.parts, parts, names, strict=True)
+        if one is not None
+    ]
+    return min(judged, key=lambda quality: quality.balanced_accuracy)
 
 
 def _ranked(scores: Scores, row: int, class_id: str | None, p: float | None) -> Ranked:

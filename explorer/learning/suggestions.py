@@ -4,20 +4,37 @@ A rule that always picks the same pictures has the probability 1 for each; only 
 say without bias how the whole collection is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from explorer.errors import BadInput
 
-POLICIES = ("useful", "likely", "borderline", "strange", "random")
-"""`likely` is written with its class: "likely:CLASS_ID"."""
+if TYPE_CHECKING:
+    from explorer.space.spread import Spread
+
+POLICIES = ("useful", "likely", "finish", "borderline", "strange", "random")
+"""`likely` and `finish` are written with their class: "likely:CLASS_ID"."""
 _LOOKED_AT = 1_200
 """Pictures drawn to stand for a larger collection when coverage is computed: every pair of them is compared."""
 _STRANGE_CANDIDATES = 5_000
 _CANDIDATES = 10
 """Uncertain pictures looked at for every one that is picked."""
+_DOUBTFUL = 4_000
+"""The most doubtful pictures, among which those with most doubt around them are looked for."""
+_DIFFUSED = 100_000
+"""Up to here doubt is gathered along the whole graph, in ten steps; above, two steps around the doubtful ones."""
+
+
+def batch_size(answered: int) -> int:
+    """How many pictures to choose at once: few at the start, when every answer changes what is worth asking.
+
+    Measured on 5 collections, 60 questions: after 20 answers batches of 4 are 1 to 2 points ahead of batches of 8,
+    after 50 it makes no difference; one at a time is no better than 4 that differ.
+    """
+    return 4 if answered < 24 else 8 if answered < 60 else 24
 
 
 @dataclass(frozen=True)
@@ -34,10 +51,15 @@ class Situation:
     """(n,) bool"""
     excluded: np.ndarray
     """(n,) bool: not to be shown (gone, or on the screen already)"""
-    probabilities: np.ndarray | None
-    """(n, C) float32, or None while there is no classifier"""
     class_ids: tuple[str, ...]
     class_names: tuple[str, ...]
+    doubt: np.ndarray | None
+    """(n,) float32: 1 where the two best classes are equally likely, 0 where one is certain; None while there is no
+    classifier"""
+    likeliest: Callable[[int, int, np.ndarray], np.ndarray] | None = None
+    """(class place, how many, (n,) bool which) to the rows most likely of that class"""
+    graph: "Spread | None" = None
+    """The neighbour graph; without it doubt is not gathered from around"""
 
 
 @dataclass(frozen=True)
@@ -58,36 +80,62 @@ def suggest(policy: str, n: int, situation: Situation, seed: int = 0) -> Batch:
     Raises BadInput for an unknown policy or class.
     """
     name, _, class_id = policy.partition(":")
-    if name not in POLICIES or (name == "likely") != bool(class_id):
+    of_class = name in ("likely", "finish")
+    if name not in POLICIES or of_class != bool(class_id):
         raise BadInput(f"'{policy}' is no way of choosing pictures: use {', '.join(POLICIES)} (likely:CLASS).")
-    if name == "likely" and class_id not in situation.class_ids:
+    if of_class and class_id not in situation.class_ids:
         raise BadInput("This class does not belong to the question (any more); reload the page.")
     open_rows = np.flatnonzero(~situation.answered & ~situation.excluded)
     if name == "random":
         return _random(n, situation, open_rows, seed)
-    # One of each set of copies, and none whose copy was answered: its answer is known.
-    seen = np.unique(situation.copies[situation.answered])
-    open_rows = open_rows[~np.isin(situation.copies[open_rows], seen)]
-    open_rows = np.sort(open_rows[np.unique(situation.copies[open_rows], return_index=True)[1]])
-    if not len(open_rows) or n <= 0:
-        return _batch(policy, "Every picture has an answer.", open_rows[:0])
-    shares = situation.probabilities
+    rows = open_rows[:0]
     if name == "strange":
         rows = _strange(n, situation, open_rows)
         known = "than the pictures you answered" if situation.answered.any() else "than most"
-        return _batch(policy, f"Pictures that look more different {known}: mistakes hide there.", rows)
-    if shares is None:
-        rows = _first(n, situation, open_rows, seed)
-        return _batch("first", "Typical pictures from all over the collection, for a start.", rows)
-    if name == "likely":
+        why = f"Pictures that look more different {known}: mistakes hide there."
+    elif situation.doubt is None:
+        rows = _first(n, situation, _distinct(situation, open_rows), seed)
+        policy, why = "first", "Typical pictures from all over the collection, for a start."
+    elif of_class:
         place = situation.class_ids.index(class_id)
-        rows = _top(shares[open_rows, place], open_rows, n)
-        return _batch(policy, f"The pictures most likely to be “{situation.class_names[place]}”.", rows)
-    doubt = _doubt(shares[open_rows])
-    if name == "borderline":
-        return _batch(policy, "Pictures right between two classes.", _top(doubt, open_rows, n))
-    rows = _useful(n, situation.vectors, open_rows, doubt)
-    return _batch(policy, "Pictures that the classifier is unsure about, each unlike the others.", rows)
+        rows = _best(n, situation, open_rows, lambda m: _likely(m, place, situation, open_rows))
+        why = f"The pictures most likely to be “{situation.class_names[place]}”."
+        if name == "finish":
+            why = (
+                f"All that may be “{situation.class_names[place]}”, the most likely first, until the list is complete."
+            )
+    elif name == "borderline":
+        doubt = situation.doubt[open_rows]
+        rows = _best(n, situation, open_rows, lambda m: _top(doubt, open_rows, m))
+        why = "Pictures right between two classes."
+    else:
+        rows = _useful(n, situation, open_rows)
+        why = "Pictures that the classifier is unsure about, among many others like them."
+    return _batch(policy, why if len(rows) else "Every picture has an answer.", rows)
+
+
+def _distinct(situation: Situation, rows: np.ndarray) -> np.ndarray:
+    """One of each set of copies, in the order of `rows`, and none whose copy was answered: its answer is known."""
+    seen = np.unique(situation.copies[np.flatnonzero(situation.answered)])
+    rows = rows[~np.isin(situation.copies[rows], seen)]
+    return rows[np.sort(np.unique(situation.copies[rows], return_index=True)[1])]
+
+
+def _best(n: int, situation: Situation, rows: np.ndarray, first: Callable[[int], np.ndarray]) -> np.ndarray:
+    """The first n distinct pictures of an order of which `first(m)` gives the first m rows."""
+    wanted = 2 * n + 50
+    while True:
+        found = _distinct(situation, first(wanted))
+        if len(found) >= n or wanted >= len(rows):
+            return found[:n]
+        wanted *= 4
+
+
+def _likely(n: int, place: int, situation: Situation, rows: np.ndarray) -> np.ndarray:
+    assert situation.likeliest is not None
+    wanted = np.zeros(len(situation.answered), bool)
+    wanted[rows] = True
+    return situation.likeliest(place, n, wanted)
 
 
 def _batch(policy: str, why: str, rows: np.ndarray) -> Batch:
@@ -114,28 +162,39 @@ def _top(values: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:
 
 def top_places(values: np.ndarray, n: int) -> np.ndarray:
     """Places of the n largest of (m,) values, largest first, ties by place: the same whatever n is."""
-    m = len(values)
-    if n <= 0:
-        return np.zeros(0, np.int64)
-    if n >= m:
-        return np.argsort(-values, kind="stable")
-    edge = np.partition(values, m - n)[m - n]
-    above = np.flatnonzero(values > edge)
-    level = np.flatnonzero(values == edge)[: n - len(above)]
-    return np.concatenate([above[np.argsort(-values[above], kind="stable")], level])
+    from explorer.learning.kernels import largest
+
+    return largest(values, n)
 
 
-def _doubt(shares: np.ndarray) -> np.ndarray:
-    """(m, C) to (m,): 1 where the two best classes are equally likely, 0 where one is certain (margin sampling)."""
-    best = np.partition(shares, shares.shape[1] - 2, axis=1)[:, -2:]
-    return np.asarray(1 - (best[:, 1] - best[:, 0]))
+def _useful(n: int, situation: Situation, rows: np.ndarray) -> np.ndarray:
+    """Doubtful pictures with much doubt around them, each unlike the others that are picked.
+
+    Doubt alone finds the odd ones, which teach nothing about the rest (information density: Settles & Craven 2008;
+    here along the neighbour graph). Measured on 5 collections, 60 questions, against doubt and distance alone: balanced
+    accuracy .881 against .849 after 20 answers to "one or the other", .776 against .755 to "is it one".
+    """
+    assert situation.doubt is not None
+    doubtful = _distinct(situation, _top(situation.doubt[rows], rows, _DOUBTFUL))
+    merit = situation.doubt[doubtful].astype(np.float64)
+    if situation.graph is not None:
+        merit *= _around(situation, doubtful)
+    places = top_places(merit, max(_CANDIDATES * n, 50))
+    return doubtful[places][_greedy(np.asarray(situation.vectors[doubtful[places]]), merit[places], n)]
 
 
-def _useful(n: int, vectors: np.ndarray, rows: np.ndarray, doubt: np.ndarray) -> np.ndarray:
-    """From the most doubtful, one after the other the one with most doubt times distance to those picked."""
-    places = top_places(doubt, max(_CANDIDATES * n, 50))
-    candidates, weight = np.asarray(vectors[rows[places]]), doubt[places]
-    return rows[places][_greedy(candidates, weight, n)]
+def _around(situation: Situation, rows: np.ndarray) -> np.ndarray:
+    """(m,) how much doubt the graph gathers at each of the rows; what was answered raises none."""
+    from explorer.learning.kernels import diffused, diffused_at
+
+    assert situation.graph is not None
+    assert situation.doubt is not None
+    graph = situation.graph
+    edges = (graph.starts, graph.columns, graph.values)
+    mass = np.where(situation.answered, np.float32(0), situation.doubt)
+    if len(mass) <= _DIFFUSED:
+        return diffused(edges, mass, graph.alpha, 10)[rows]
+    return diffused_at(edges, mass, graph.alpha, rows)
 
 
 def _greedy(vectors: np.ndarray, weight: np.ndarray, n: int, distance: np.ndarray | None = None) -> np.ndarray:
@@ -156,15 +215,15 @@ def _greedy(vectors: np.ndarray, weight: np.ndarray, n: int, distance: np.ndarra
 
 def _strange(n: int, situation: Situation, rows: np.ndarray) -> np.ndarray:
     """Far from everything that was answered, and, while nothing was, far from their own neighbours."""
-    places = top_places(situation.strangeness[rows], _STRANGE_CANDIDATES)
-    vectors = np.asarray(situation.vectors[rows[places]])
-    weight = situation.strangeness[rows[places]].astype(np.float64)
+    rows = _distinct(situation, _top(situation.strangeness[rows], rows, _STRANGE_CANDIDATES))
+    vectors = np.asarray(situation.vectors[rows])
+    weight = situation.strangeness[rows].astype(np.float64)
     known = np.flatnonzero(situation.answered)
     if not len(known):
-        return rows[places][:n]
+        return rows[:n]
     known = known[np.linspace(0, len(known) - 1, min(len(known), _LOOKED_AT)).astype(int)]
     nearest = (vectors @ np.asarray(situation.vectors[known]).T).max(axis=1)
-    return rows[places][_greedy(vectors, weight, n, np.maximum(1 - nearest, 0))]
+    return rows[_greedy(vectors, weight, n, np.maximum(1 - nearest, 0))]
 
 
 def _first(n: int, situation: Situation, rows: np.ndarray, seed: int) -> np.ndarray:

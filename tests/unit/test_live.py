@@ -14,6 +14,7 @@ import pytest
 from explorer.catalog.database import Catalog
 from explorer.errors import BadInput, NotFound
 from explorer.learning import live as live_module
+from explorer.learning import training
 from explorer.learning.answers import AnswerEvent, AnswerStore
 from explorer.learning.live import LiveQuestions
 from explorer.learning.questions import Question, QuestionStore
@@ -30,12 +31,15 @@ class Drawer:
     generation: int = 1
     duplicates: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"group": [], "row": []}))
     rows: dict[str, int] = field(init=False)
+    neighbours: np.ndarray = field(init=False)
     distances: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
         self.rows = {uid: row for row, uid in enumerate(self.uids)}
-        near = np.sort(self.vectors @ self.vectors.T, axis=1)[:, -6:-1]
-        self.distances = (1 - near).astype(np.float32)
+        alike = self.vectors @ self.vectors.T
+        np.fill_diagonal(alike, -2)
+        self.neighbours = np.argsort(-alike, axis=1)[:, :5].astype(np.int32)
+        self.distances = (1 - np.take_along_axis(alike, self.neighbours, axis=1)).astype(np.float32)
 
 
 class Case:
@@ -269,14 +273,14 @@ def test_what_is_not_there_is_said(case: Case) -> None:
 
 def test_a_flood_of_pages_fits_once(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     case.answer(list(range(10)))
-    fits, fit = [], live_module.fit_classifier
+    fits, fit = [], training.fit_classifier
 
-    def counted(*args: Any) -> Any:
+    def counted(*args: Any, **more: Any) -> Any:
         fits.append(1)
         time.sleep(0.05)
-        return fit(*args)
+        return fit(*args, **more)
 
-    monkeypatch.setattr(live_module, "fit_classifier", counted)
+    monkeypatch.setattr(training, "fit_classifier", counted)
     seen: list[Any] = []
     pages = [threading.Thread(target=lambda: seen.append(case.scores())) for _ in range(12)]
     for page in pages:
@@ -298,7 +302,7 @@ def test_old_questions_make_room(case: Case, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_large_question_is_thinned_evenly() -> None:
     y = np.repeat([0, 1, 2], [9_000, 500, 40])
-    rows, classes = live_module._at_most(np.arange(len(y)), y, 1_000)
+    rows, classes = training.at_most(np.arange(len(y)), y, 1_000)
     assert np.bincount(classes).tolist() == [480, 480, 40]
     assert (np.diff(rows) > 0).all()
     np.testing.assert_array_equal(y[rows], classes)

@@ -1,16 +1,18 @@
 """The next pictures: each way of choosing does what its sentence says, and never shows what is answered."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from explorer.errors import BadInput
 from explorer.learning.classifier import fit_classifier
+from explorer.learning.kernels import doubt
 from explorer.learning.suggestions import POLICIES, Situation, copies_of, suggest, top_places
 
 CLASSES = ("k", "b", "c")
-EVERY = [*(name for name in POLICIES if name != "likely"), "likely:b"]
+EVERY = [*(name for name in POLICIES if name not in ("likely", "finish")), "likely:b", "finish:b"]
 
 
 def collection(n: int = 300, groups: int = 10, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -38,11 +40,20 @@ def situation(
         vectors=X,
         copies=np.arange(n) if copies is None else copies,
         strangeness=(1 - near.mean(axis=1)).astype(np.float32),
-        probabilities=probabilities,
+        doubt=None if probabilities is None else doubt(np.log(np.maximum(probabilities, 1e-9))),
+        likeliest=None if probabilities is None else likeliest(probabilities),
         class_ids=CLASSES,
         class_names=("kitchen", "bathroom", "cellar"),
         **marks,
     )
+
+
+def likeliest(probabilities: np.ndarray) -> Callable[[int, int, np.ndarray], np.ndarray]:
+    def first(place: int, n: int, wanted: np.ndarray) -> np.ndarray:
+        rows = np.flatnonzero(wanted)
+        return rows[np.argsort(-probabilities[rows, place], kind="stable")[:n]]
+
+    return first
 
 
 def learnt(X: np.ndarray, cloud: np.ndarray, answered: list[int]) -> np.ndarray:

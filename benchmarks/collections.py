@@ -1,0 +1,103 @@
+"""The labelled collections that benchmarks ask questions about: their vectors, neighbours and true classes.
+
+Fetched and embedded once, into build/benchmarks (or EXPLORER_BENCH_WORKSPACE); the next run finds them there.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLED = 2_000
+"""Pictures of a collection that is larger than its questions need."""
+NAMES = ("clipart", "emoji_category", "emoji_artwork", "textile", "fashion")
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Distinct pictures with the class that each truly has."""
+
+    name: str
+    vectors: np.ndarray
+    """(n, d) float32 `lite0`, centred, of length one: the app's default space."""
+    joined: np.ndarray
+    """(n, d') float32: what the app joins by itself, content with colours at the weights of `JOINED`."""
+    classes: np.ndarray
+    """(n,) int"""
+    class_names: list[str]
+    groups: np.ndarray
+    """(n,) int: pictures that show the same thing, which a fair test keeps on one side."""
+
+
+JOINED = (("lite0", 1.0), ("colour", 0.25))
+
+
+def collections(names: tuple[str, ...] = NAMES) -> dict[str, Collection]:
+    """Every named collection; fetches what is missing."""
+    from explorer.workspace import Workspace
+
+    root = Path(os.environ.get("EXPLORER_BENCH_WORKSPACE") or ROOT / "build" / "benchmarks")
+    root.mkdir(parents=True, exist_ok=True)
+    return {name: _collection(name, Workspace(root)) for name in names}
+
+
+def _collection(name: str, workspace: "object") -> Collection:
+    from explorer.collection.dataset import Dataset
+    from explorer.collection.embedding import embed
+    from explorer.demos import prepare
+    from explorer.extractors import load
+    from explorer.space import SpaceRecipe
+    from explorer.space.recipe import Transform
+    from explorer.workspace import Workspace
+
+    assert isinstance(workspace, Workspace)
+    demo = name.split("_")[0]
+    dataset_id = f"bench-{demo}"
+    if dataset_id in workspace.dataset_ids():
+        dataset = Dataset.open(workspace, dataset_id)
+    else:
+        source = prepare(demo, workspace, lambda line: None).source
+        dataset = Dataset.create(workspace, dataset_id, _sample(source, workspace) if demo == "fashion" else source)
+        dataset.rescan()
+    extractors = {each: load(each, workspace.models) for each, _ in JOINED}
+    embed(dataset, list(extractors.values()))
+
+    items = dataset.present().drop_duplicates("content_hash")
+    features = {each: dataset.features(extractor.spec) for each, extractor in extractors.items()}
+    hashes = items["content_hash"].tolist()
+    raw = {each: store.get(hashes) for each, store in features.items()}
+
+    def space(parts: tuple[tuple[str, float], ...]) -> np.ndarray:
+        recipe = SpaceRecipe(tuple((extractors[each].spec.key, weight) for each, weight in parts))
+        blocks = [raw[each] for each, _ in parts]
+        return Transform.fit(recipe, [block.sum(axis=0, dtype=np.float64) for block in blocks], len(items))(blocks)
+
+    column = {"clipart": "meta:folder", "emoji_category": "meta:category", "emoji_artwork": "meta:artwork"}
+    found = items[column.get(name, "meta:folder")].astype(str).to_numpy(dtype=object)
+    class_names, classes = np.unique(found.astype(str), return_inverse=True)
+    # the same emoji in three styles is one thing; elsewhere every distinct picture is its own
+    subject = items["uid"].str.partition("-")[2] if demo == "emoji" else items["uid"]
+    groups = np.unique(subject.to_numpy(dtype=object).astype(str), return_inverse=True)[1]
+    return Collection(name, space((("lite0", 1.0),)), space(JOINED), classes, class_names.tolist(), groups)
+
+
+def _sample(source: "dict[str, object]", workspace: "object") -> "dict[str, object]":
+    """A table of SAMPLED pictures of a folder source, as many of each subfolder."""
+    import csv
+
+    folder = Path(str(source["path"]))
+    rng = np.random.default_rng(0)
+    table = folder.parent / "sampled.csv"
+    kinds = sorted(path for path in folder.iterdir() if path.is_dir())
+    with open(table, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["key", "image", "caption", "folder"])
+        for kind in kinds:
+            pictures = sorted(kind.glob("*.png"))
+            for place in np.sort(rng.choice(len(pictures), SAMPLED // len(kinds), replace=False)):
+                image = pictures[place]
+                writer.writerow([f"{kind.name}-{image.stem}", image.relative_to(folder.parent), kind.name, kind.name])
+    columns = {"image_column": "image", "key_column": "key", "caption_column": "caption"}
+    return {"kind": "table", "path": str(table), **columns}

@@ -1,0 +1,88 @@
+"""What the answers say of the pictures around them: class shares along the neighbour graph, and left-out ones.
+
+A picture's share of a class is the part of everything that reaches it which comes from that class' answers, every class
+sending out the same amount in all; what has not been reached has no share. (Zhou et al. 2004, in `space.spread`.)
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from explorer.learning.classifier import grade_likeness
+
+if TYPE_CHECKING:
+    from explorer.space.spread import Spread
+
+MOST = 1_000
+"""Answers that are spread at most; with more of them the linear part knows better."""
+_FAINT = 1e-5
+"""What reaches a picture from all classes together before its shares count in full: below, values are cut off."""
+
+
+@dataclass(frozen=True)
+class Spreading:
+    rows: np.ndarray
+    """(t,) int64, ascending: the pictures that any answer reaches."""
+    shares: np.ndarray
+    """(t, C) float32; each row sums to zero, a class without an answer has zero."""
+    left_out: np.ndarray
+    """(m, C) float32: the shares of each answered picture without its own answer and its near-duplicates'."""
+
+
+def spread_answers(
+    graph: "Spread",
+    rows: np.ndarray,
+    y: np.ndarray,
+    n_classes: int,
+    groups: np.ndarray | None = None,
+    ordered: bool = False,
+) -> Spreading:
+    """Spread (m,) classes `y` from the answered (m,) rows; `groups` (m,) are the near-duplicates' numbers.
+
+    `ordered`: classes are grades, and each speaks for its neighbours in grade too, as in `fit_classifier`.
+    """
+    m = len(rows)
+    sent = np.arange(m) if m <= MOST else np.linspace(0, m - 1, MOST).astype(int)
+    counts = np.bincount(y[sent], minlength=n_classes).astype(np.float64)
+    columns = [graph.column(int(row)) for row in rows[sent]]
+    reached = np.unique(np.concatenate([rows, *(found for found, _ in columns)]))
+    sums = np.zeros((len(reached), n_classes))
+    for each in np.flatnonzero(counts):
+        own = [columns[at] for at in np.flatnonzero(y[sent] == each)]
+        places = np.searchsorted(reached, np.concatenate([found for found, _ in own]))
+        sums[:, each] = np.bincount(places, np.concatenate([values for _, values in own]), len(reached))
+    left = sums[np.searchsorted(reached, rows)]
+    fewer = np.repeat(counts[None], m, axis=0)
+    for at, mates in _vouching(sent, groups):
+        for mate in mates:
+            found, values = columns[mate]
+            place = np.searchsorted(found, rows[at])
+            if place < len(found) and found[place] == rows[at]:
+                left[at, y[sent[mate]]] -= values[place]
+            fewer[at, y[sent[mate]]] -= 1
+    trained = counts > 0
+    shares = [_shares(sums, np.repeat(counts[None], len(reached), axis=0), trained), _shares(left, fewer, trained)]
+    if ordered:
+        places = np.flatnonzero(trained)
+        mixed = grade_likeness(places).astype(np.float32)
+        for each in shares:
+            each[:, places] = each[:, places] @ mixed
+    return Spreading(reached, *shares)
+
+
+def _vouching(sent: np.ndarray, groups: np.ndarray | None) -> list[tuple[int, np.ndarray]]:
+    """For each answer, the places in `sent` that must not speak for it: its own and its near-duplicates'."""
+    if groups is None:
+        return [(int(at), np.array([place])) for place, at in enumerate(sent)]
+    of_sent = groups[sent]
+    order = np.argsort(of_sent, kind="stable")
+    low, high = (np.searchsorted(of_sent[order], groups, side=side) for side in ("left", "right"))
+    return [(at, order[a:b]) for at, (a, b) in enumerate(zip(low, high, strict=True)) if b > a]
+
+
+def _shares(sums: np.ndarray, counts: np.ndarray, trained: np.ndarray) -> np.ndarray:
+    """(k, C) sums over (k, C) numbers of answers to (k, C) shares around zero."""
+    mean = np.where(counts > 0, np.maximum(sums, 0) / np.maximum(counts, 1), 0)
+    centred = np.where(trained, mean - mean.sum(axis=1, keepdims=True) / max(trained.sum(), 1), 0)
+    return (centred / (mean.sum(axis=1, keepdims=True) + _FAINT)).astype(np.float32)

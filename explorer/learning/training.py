@@ -1,0 +1,130 @@
+"""From answers to a classifier: which rows of a space they are about, and what is fitted to them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from explorer.learning.classifier import LinearClassifier, fit_classifier
+from explorer.learning.questions import Question
+from explorer.learning.scoring import AttributeScored, Scored
+from explorer.learning.spreading import spread_answers
+from explorer.learning.standing import CurrentAnswer
+
+if TYPE_CHECKING:
+    from explorer.space import Space
+    from explorer.space.spread import Spread
+
+MAX_TRAINING = 10_000
+"""Answers that a fit uses at most, drawn evenly from the classes: ridge has learnt what it can long before."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What depends on a space alone."""
+
+    space: "Space"
+    copies: np.ndarray
+    """(n,) int: the same number for byte-identical pictures"""
+    groups: np.ndarray
+    """(n,) int: the same number for near-duplicates"""
+    strangeness: np.ndarray
+    graph: "Spread"
+
+
+@dataclass(frozen=True)
+class Training:
+    """Answers that name a class, in the order of their rows: the same answers, however they came, fit alike."""
+
+    rows: np.ndarray
+    """(m,) int64 rows of the space"""
+    y: np.ndarray
+    """(m,) int class places"""
+    groups: np.ndarray
+    """(m,) int near-duplicate groups"""
+
+    @property
+    def classes(self) -> int:
+        """Classes that have an answer."""
+        return len(np.unique(self.y))
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The answers of a question as a space sees them."""
+
+    answered: np.ndarray
+    """(n,) bool: the rows that have an answer of any kind."""
+    changed: int
+    """Answers left out because the file has been edited since."""
+    parts: tuple[Training, ...]
+    """One; of attributes one each, with y 1 where it is true."""
+
+
+def gather(
+    question: Question,
+    answers: Mapping[str, CurrentAnswer],
+    attributes: Mapping[str, Mapping[str, CurrentAnswer]] | None,
+    prepared: Prepared,
+) -> Gathered:
+    """Sort the answers to rows. `attributes`: uid -> class -> yes or no, for a question of that kind."""
+    space = prepared.space
+    place_of = {class_id: place for place, class_id in enumerate(question.class_ids)}
+    answered = np.zeros(len(space.uids), bool)
+    found: list[list[tuple[int, int]]] = [[] for _ in (place_of if attributes is not None else (0,))]
+    changed = 0
+    for uid, answer in answers.items():
+        row = space.rows.get(uid)
+        if row is None:
+            continue
+        answered[row] = True
+        if answer.content_hash and answer.content_hash != space.hashes[row]:
+            changed += 1  # the answer stays on its picture, but these are the vectors of another version of it
+        elif attributes is not None:
+            for class_id, each in attributes.get(uid, {}).items():
+                if class_id in place_of and each.value in ("yes", "no"):
+                    found[place_of[class_id]].append((row, int(each.value == "yes")))
+        elif answer.value == "yes" and answer.class_id in place_of:
+            found[0].append((row, place_of[answer.class_id]))
+    return Gathered(answered, changed, tuple(_training(pairs, prepared.groups) for pairs in found))
+
+
+def _training(pairs: list[tuple[int, int]], groups: np.ndarray) -> Training:
+    both = np.array(sorted(pairs), np.int64).reshape(-1, 2)
+    rows, y = at_most(both[:, 0], both[:, 1], MAX_TRAINING)
+    return Training(rows, y, groups[rows])
+
+
+def fit(question: Question, gathered: Gathered, prepared: Prepared) -> Scored | AttributeScored | None:
+    """The classifier of a question over its space; None as long as no two classes have an answer."""
+    if question.kind == "attributes":
+        parts = [_fit(part, 2, prepared, ordered=False) if part.classes == 2 else None for part in gathered.parts]
+        return AttributeScored(prepared.space, parts) if any(parts) else None
+    (part,) = gathered.parts
+    ordered = question.kind == "grades"
+    return _fit(part, len(question.classes), prepared, ordered) if part.classes > 1 else None
+
+
+def _fit(part: Training, classes: int, prepared: Prepared, ordered: bool) -> Scored:
+    spreading = spread_answers(prepared.graph, part.rows, part.y, classes, part.groups, ordered)
+    vectors = np.asarray(prepared.space.vectors[part.rows])
+    classifier: LinearClassifier = fit_classifier(
+        vectors, part.y, classes, part.groups, left_out_shares=spreading.left_out, ordered=ordered
+    )
+    return Scored(prepared.space, classifier, spreading)
+
+
+def at_most(rows: np.ndarray, y: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
+    """At most `limit` of the answers: from each class alike, spread evenly over its rows; small classes stay whole."""
+    if len(rows) <= limit:
+        return rows, y
+    kept: list[np.ndarray] = []
+    room = limit
+    members = sorted((np.flatnonzero(y == place) for place in np.unique(y)), key=len)
+    for position, own in enumerate(members):
+        share = min(len(own), room // (len(members) - position))
+        kept.append(own[np.linspace(0, len(own) - 1, share).astype(int)])
+        room -= share
+    at = np.sort(np.concatenate(kept))
+    return rows[at], y[at]
