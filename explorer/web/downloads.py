@@ -13,7 +13,10 @@ from explorer.learning.questions import Question
 from explorer.sharing import exports
 from explorer.sharing.answer_sheet import SURE, AnswerSheet, as_csv, as_jsonl, as_parquet
 from explorer.sharing.class_folders import class_folders
+from explorer.sharing.report_html import report_html
+from explorer.sharing.report_pdf import report_pdf
 from explorer.web import views
+from explorer.web.reporting import report_of
 
 if TYPE_CHECKING:
     from explorer.web.runtime import Runtime
@@ -51,8 +54,22 @@ def question_json(rt: "Runtime", dataset_id: str, query: dict[str, str]) -> Resp
         portable = importlib.import_module("explorer.learning.portable")
     except ImportError as error:
         raise Missing("This version cannot write a question as one file; take the table of its answers.") from error
-    content = json.dumps(portable.export_question(rt.catalog, question.id), ensure_ascii=False, indent=1)
+    content = json.dumps(
+        portable.export_question(rt.catalog, question.id, rt.dataset(dataset_id)), ensure_ascii=False, indent=1
+    )
     return _file(content.encode(), f"{question.name} question.json", "application/json")
+
+
+def report(rt: "Runtime", dataset_id: str, query: dict[str, str], ending: str) -> Response:
+    """The one-page report, "html" or "pdf"; with `class` (and `target`) also how far that class's finish line is."""
+    question = _question(rt, dataset_id, query)
+    dataset = rt.dataset(dataset_id)
+    sheet = sheet_of(rt, dataset, question, {})
+    target = _share(query, "target") or 0.95
+    data = report_of(rt, dataset, sheet, query.get("space", ""), query.get("class", ""), target)
+    if ending == "pdf":
+        return _file(report_pdf(data), f"{question.name} report.pdf", "application/pdf")
+    return _file(report_html(data).encode(), f"{question.name} report.html", "text/html; charset=utf-8")
 
 
 def sheet_of(rt: "Runtime", dataset: Dataset, question: Question, query: dict[str, str]) -> AnswerSheet:

@@ -217,6 +217,16 @@ def question_json(call: Call) -> Response:
     return downloads.question_json(call.rt, call.dataset, call.query)
 
 
+@rule("report.html", "look")
+def report_html(call: Call) -> Response:
+    return downloads.report(call.rt, call.dataset, call.query, "html")
+
+
+@rule("report.pdf", "look")
+def report_pdf(call: Call) -> Response:
+    return downloads.report(call.rt, call.dataset, call.query, "pdf")
+
+
 @rule("selection.csv", "look")
 def selection_csv(call: Call) -> Response:
     dataset = call.rt.dataset(call.dataset)

@@ -141,7 +141,76 @@ def test_guesses_come_in_a_tree_of_their_own(rt, client, asked):
     assert client.get("/x/demo/classes.zip", params={**asked, "guessed": "all"}).status_code == 400
 
 
+def test_the_report_leaves_as_page_and_as_paper(rt, client, asked):
+    said = {**asked, "class": rt.questions.get(asked["question"]).class_ids[0]}
+    page = client.get("/x/demo/report.html", params=said)
+    assert page.status_code == 200
+    assert page.headers["content-disposition"].startswith("attachment")
+    assert "Is it alive?" in page.text
+    assert "This rests on only 11 answers." in page.text
+    assert "pictures it names about" in page.text
+    assert page.text.count("data:image/jpeg") >= 1
+    assert "=alive()" in page.text.split('class="verdict"')[1].split("</p>")[0]
+    paper = client.get("/x/demo/report.pdf", params=said)
+    assert paper.content.startswith(b"%PDF-")
+    assert paper.headers["content-type"] == "application/pdf"
+    assert (
+        "Nothing has been judged yet." in client.get("/x/demo/report.html", params={"question": said["question"]}).text
+    )
+    assert client.get("/x/demo/report.html", params={**said, "class": "other"}).status_code == 400
+
+
+def test_several_attributes_leave_and_are_reported(rt, client):
+    question = rt.questions.create("demo", "What is on it?", ["alive", "round"], kind="attributes")
+    items = rt.dataset("demo").present()
+    events = []
+    for number, row in enumerate(range(0, 1500, 40)):
+        alive = items["meta:folder"][row] in LIVING
+        for place, true in enumerate((alive, number % 2 == 0)):
+            event = AnswerEvent(
+                client_event_id=f"a{row}-{place}",
+                question_id=question.id,
+                uid=items["uid"][row],
+                value="yes" if true else "no",
+                class_id=question.class_ids[place],
+                person_id="ann",
+                batch_id=f"b{row}",
+            )
+            events.append(event)
+    rt.answers.record(events)
+    said = {"question": question.id, "space": rt.space_keys("demo")[0].key}
+    table = pd.read_parquet(io.BytesIO(client.get("/x/demo/answers.parquet", params=said).content))
+    own = table[table["answer_value"].notna()]
+    assert len(own) == 38
+    assert own["is round"].sum() == 19
+    both = own["is alive"].astype(bool) & own["is round"].astype(bool)
+    assert set(own[both]["answer"]) == {"alive; round"}
+    assert table["score alive"].between(0, 1).all()
+    with zipfile.ZipFile(io.BytesIO(client.get("/x/demo/classes.zip", params=said).content)) as archive:
+        names = archive.namelist()
+    assert sum(name.startswith("round/") for name in names) == 19
+    assert sum(name.startswith("alive/") for name in names) == own["is alive"].sum()
+    page = client.get("/x/demo/report.html", params=said).text
+    assert "several may be true of one picture" in page
+    assert client.get("/x/demo/report.pdf", params=said).content.startswith(b"%PDF-")
+
+
+def test_a_question_leaves_as_one_file(client, asked):
+    said = client.get("/x/demo/question.json", params=asked)
+    assert said.status_code == 200
+    assert len(said.json()["events"]) == 12
+    assert [one["name"] for one in said.json()["classes"]] == ["=alive()", "not/alive"]
+
+
 def test_what_is_not_there_is_said(client, asked):
-    for name in ("answers.csv", "answers.jsonl", "answers.parquet", "classes.zip", "question.json"):
+    for name in (
+        "answers.csv",
+        "answers.jsonl",
+        "answers.parquet",
+        "classes.zip",
+        "question.json",
+        "report.html",
+        "report.pdf",
+    ):
         assert client.get(f"/x/demo/{name}").status_code == 400
         assert client.get(f"/x/demo/{name}", params={"question": "nothing"}).status_code == 404
