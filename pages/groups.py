@@ -9,8 +9,7 @@ from explorer.web.sets import cluster_set
 
 METHODS = {"kmeans": "Even: every picture in one", "hdbscan": "Dense: the rest stays out"}
 SHOWN = 240
-AT_ONCE = 10
-"""Cards drawn before more are asked for: each is a component of its own, and thirty take the browser seconds."""
+AT_ONCE = 10  # cards drawn before more are asked for: each is a component of its own, and thirty take seconds
 
 view = state.open_view("groups")
 rt, dataset, space = view.rt, view.dataset, view.space
@@ -86,7 +85,7 @@ shown = st.session_state.get("groups-shown", AT_ONCE)
 for start in range(0, min(shown, len(cards)), 2):
     for column, card in zip(st.columns(2), cards[start : start + 2], strict=False):
         with column.container(border=True):
-            left, right = st.columns([3, 2], vertical_alignment="center")
+            left, right = st.columns([4, 5], vertical_alignment="center")
             left.markdown(f"**{views.plain(card.title)}** · {counts[card.id]:,} pictures")
             with right.container(horizontal=True, horizontal_alignment="right"):
                 st.button(

@@ -10,6 +10,7 @@ from explorer.web.answering import class_counts, policies
 from explorer.web.colours import PALETTE, colouring
 from explorer.web.components.labeller import labeller
 from explorer.web.components.map import map_view
+from explorer.web.question_forms import edit_question, new_question
 from explorer.web.sets import picture_set
 
 view = state.open_view("label", "label")
@@ -19,51 +20,15 @@ MOST_EXAMPLES = 8
 RESULTS = "results" in state.PAGE_KEYS and Path(__file__).with_name("results.py").exists()
 
 
-def _created(question_id: str) -> None:
-    state.put(q=question_id)
-    st.rerun()
-
-
-def _new_question() -> None:
-    st.subheader("What do you want to know about these pictures?", anchor=False)
-    st.write("Name a question and its possible answers. Then answer it for a few dozen pictures; the rest follows.")
-    own, column = st.tabs(["My own question", "From a column"])
-    with own, st.form("new-question", border=False):
-        name = st.text_input("Question", placeholder="for example: Is it alive?")
-        classes = st.text_area("Answers, one a line", placeholder="alive\nnot alive", height=120)
-        note = st.text_input("What counts as what (optional)")
-        if st.form_submit_button("Start labelling", type="primary"):
-            try:
-                given = [line.strip() for line in classes.splitlines() if line.strip()]
-                _created(rt.questions.create(dataset.id, name, given, note).id)
-            except ExplorerError as error:
-                state.shown(error)
-    with column:
-        usable = [name for name in dataset.columns() if 2 <= dataset.present()[f"meta:{name}"].nunique() <= 30]
-        if not usable:
-            st.info("This collection has no column with a handful of values to make a question from.")
-            return
-        chosen = st.selectbox("Column", usable)
-        taken = st.toggle(
-            "Take its values over as answers", value=False, help="Else only the names of the answers are."
-        )
-        if st.button("Make the question"):
-            try:
-                made = rt.questions.create_from_column(dataset, chosen, f"Which {chosen}?", with_answers=taken)
-                _created(made.id)
-            except ExplorerError as error:
-                state.shown(error)
-
-
 questions = {question.id: question.name for question in rt.questions.list(dataset.id)}
 if not questions:
-    _new_question()
+    new_question(rt, dataset)
     st.stop()
 
 with st.sidebar:
     question_id = state.choose("q", "Question", questions | {NEW: "A new question…"})
 if question_id == NEW:
-    _new_question()
+    new_question(rt, dataset)
     st.stop()
 state.put(q=question_id)
 question = rt.questions.get(question_id)
@@ -90,24 +55,8 @@ with st.sidebar:
         "Answers and guesses (CSV)", f"/x/{dataset.id}/answers.csv?question={question_id}&space={space.key}",
         icon=":material/download:", width="stretch",
     )  # fmt: skip
-    with st.expander("Answers of this question", icon=":material/edit:"):
-        renamed = st.text_input("Question", value=question.name, key=f"name-{question_id}")
-        names = {
-            c.id: st.text_input(f"Answer {i}", value=c.name, key=f"c-{c.id}") for i, c in enumerate(question.classes, 1)
-        }
-        added = st.text_input("One more answer", key=f"add-{question_id}-{len(names)}")
-        if st.button("Save", width="stretch"):
-            try:
-                if renamed.strip() != question.name:
-                    rt.questions.rename(question_id, renamed)
-                for c in question.classes:
-                    if names[c.id].strip() != c.name:
-                        rt.questions.rename_class(question_id, c.id, names[c.id])
-                if added.strip():
-                    rt.questions.add_class(question_id, added)
-                st.rerun()
-            except ExplorerError as error:
-                state.shown(error)
+    if st.button("Answers of this question", icon=":material/edit:", width="stretch", help="Add, rename, merge, split"):
+        edit_question(rt, view.person, question_id)
 
 if question.note:
     st.caption(question.note)
@@ -148,8 +97,8 @@ labeller(
                 "colour": PALETTE[place % len(PALETTE)],
                 "count": counts.get(c.id, 0),
                 "note": c.note,
-                "none": getattr(c, "none", False),
-                "examples": views.cards(selections.items_of(dataset, list(getattr(c, "examples", ())))),
+                "none": c.none,
+                "examples": views.cards(selections.items_of(dataset, list(c.examples))),
             }
             for place, c in enumerate(question.classes)
         ],

@@ -165,7 +165,7 @@ def policies(question: Question) -> list[dict[str, str]]:
     finish = [
         {"id": f"finish:{c.id}", "title": f"Work off {c.name}", "why": f"To find every “{c.name}” there is."}
         for c in question.classes
-        if not getattr(c, "none", False) and "finish" in POLICIES
+        if not c.none and "finish" in POLICIES
     ]
     return [
         {

@@ -34,7 +34,7 @@ def cluster_set(method: str, which: int, space: Space) -> str:
 def picture_set(
     rt: "Runtime", dataset: Dataset, space: Space, question: Question | None, text: str, titled: bool = True
 ) -> PictureSet:
-    """What `set=` names: cluster:METHOD:NUMBER:GENERATION, selection:ID or answered:CLASS.
+    """What `set=` names: cluster:METHOD:NUMBER:GENERATION, selection:ID or answered:CLASS:EVENT.
 
     Without `titled` a group is not called by its title, which takes seconds to find the first time.
 
@@ -48,16 +48,25 @@ def picture_set(
         rows = [space.rows[uid] for uid in uids if uid in space.rows]
         return PictureSet(np.array(rows, np.int64), words or f"{len(rows):,} selected pictures", "selection")
     if kind == "answered" and question is not None:
-        held = rt.answers.current(question.id).items()
-        found = [space.rows[uid] for uid, a in held if a.value == "yes" and a.class_id == rest and uid in space.rows]
-        name = next((c.name for c in question.classes if c.id == rest), "")
-        if not name and not found:
-            raise NotFound("This answer does not belong to the question (any more).")
-        rows_ = np.sort(np.array(found, np.int64))
-        return PictureSet(rows_, f"Answered “{name}” before" if name else "Answered before", "review", rest)
+        return _answered(rt, space, question, rest)
     raise BadInput(
         "A set of pictures is a group, a selection, or the pictures of one answer; go back and choose again."
     )
+
+
+def _answered(rt: "Runtime", space: Space, question: Question, rest: str) -> PictureSet:
+    """The pictures of an answer that have not been asked again since event `SEQ`: what a split answer is taken from."""
+    class_id, _, after = rest.partition(":")
+    name = question.class_of(class_id).name
+    last = int(after) if after.isdecimal() else rt.answers.latest_seq(question.id)
+    if question.kind == "attributes":
+        said, _ = rt.answers.attributes_with_seq(question.id)
+        held = {uid: each[class_id] for uid, each in said.items() if class_id in each}
+    else:
+        held = {uid: a for uid, a in rt.answers.current(question.id).items() if a.class_id == class_id}
+    old = [uid for uid, answer in held.items() if answer.value == "yes" and answer.seq <= last]
+    rows = np.sort(np.array([space.rows[uid] for uid in old if uid in space.rows], np.int64))
+    return PictureSet(rows, f"Answered “{name}” before", "split", class_id)
 
 
 def _cluster(rt: "Runtime", dataset: Dataset, space: Space, rest: str, titled: bool) -> PictureSet:

@@ -69,20 +69,28 @@ class Batch {
     const { data, queue } = this.panel;
     const set = this.policy === SET ? data.set?.id : undefined;
     if (!this.items.length) this.tell("Choosing pictures…", { busy: true });
+    this.busy(true);
     await queue.settled(2000);
     try {
       const query = { question: data.question.id, space: data.space, n: set ? SET_SHOWN : BATCH, f: data.filter || undefined };
       const batch = await getJson(address(data.dataset, "batch.json", set ? { ...query, set } : { ...query, policy: this.policy }));
       if (this.asked !== asked) return;
+      this.busy(false);
       this.set = batch.set;
       this.showWhy(batch.set ? setWords(batch.set) : batch.why);
       this.show(batch.items);
       if (!batch.items.length) this.empty();
     } catch (error) {
       if (this.asked !== asked) return;
+      this.busy(false);
       const away = set && (error.status === 404 || error.status === 400);
       this.tell(error.message, { bad: true, again: away ? () => this.changePolicy("useful") : () => this.load(), words: away ? "Show the most useful ones" : undefined });
     }
+  }
+
+  busy(on) {
+    this.more.disabled = on;
+    this.grid.setAttribute("aria-busy", String(on));
   }
 
   empty() {

@@ -22,7 +22,7 @@ class Labeller {
       on: { click: (event) => this.answer({ value: each.value, class_ids: [] }, event.timeStamp) } }, el("kbd", { class: "ex-key", textContent: each.key }), each.words));
     this.others = el("div", { class: "lr-others" }, ...others);
     this.turns = el("div", { class: "lr-turns" }, this.undoButton, this.redoButton, this.saved);
-    const head = el("div", { class: "lr-answers" }, this.bar.node, el("div", { class: "lr-second" }, this.others, this.turns), this.told.node);
+    const head = el("div", { class: "lr-answers" }, this.bar.node, el("div", { class: "lr-second" }, this.others, this.told.node, this.turns));
     this.keys = el("p", { class: "lr-keys ex-quiet" });
     this.root.replaceChildren(el("div", { class: "lr" }, head, this.batch.node, this.keys, this.sorted.node));
   }
@@ -222,6 +222,7 @@ class Labeller {
     if (!targets.length) return;
     for (const item of targets) this.drafts.delete(item.uid);
     this.book.give(targets, answerFor, { blind: !this.data.showGuess, space: this.data.space }, pressed);
+    for (const item of targets) item.again = undefined; // asked again and answered again
     if (corrected) this.batch.paint();
     else this.batch.advance();
     this.sorted.paint();
