@@ -175,18 +175,22 @@ class ClassChanges:
         answers = AnswerStore(self._catalog)
         if question.kind == "attributes":
             verdicts, _ = answers.attributes_with_seq(question_id)
-            uids = [uid for uid, each in verdicts.items() if class_id in each and each[class_id].value == "yes"]
+            own = {uid: each[class_id] for uid, each in verdicts.items() if class_id in each}
         else:
             current = answers.current(question_id)
-            uids = [uid for uid, each in current.items() if each.value == "yes" and each.class_id == class_id]
-        return Split(tuple(added), tuple(uids))
+            own = {uid: each for uid, each in current.items() if each.class_id == class_id}
+        told = sorted((each.seq, uid) for uid, each in own.items() if each.value == "yes")
+        return Split(tuple(added), tuple(uid for _, uid in told))
 
     def _added(
         self, connection: Connection, question: Question, names: Sequence[str], place: int
     ) -> list[QuestionClass]:
         self._room_for(question, len(names))
         cleaned = class_names(names, [one.name for one in question.classes])
-        last = max((one.position for one in question.classes), default=-1)
+        # Merged classes keep their places, to come back to them.
+        highest = sa.select(sa.func.max(table.c.position)).where(table.c.question_id == question.id)
+        last = connection.execute(highest).scalar()
+        last = -1 if last is None else last
         added = [QuestionClass(new_id(), name, last + 1 + number) for number, name in enumerate(cleaned)]
         insert_classes(connection, question.id, added, self._catalog.now(connection))
         if place == len(question.classes):

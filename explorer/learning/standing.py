@@ -141,7 +141,7 @@ class Walk:
 
     def take(self, rows: Iterable[Sequence[Any]], merged: Sequence[tuple[str, str, int]] = ()) -> None:
         """Move on by events (the columns of WALKED) in the order of their numbers; `merged`: all mergings that hold."""
-        touched: set[str | None] = set()
+        touched: dict[str | None, None] = {}  # in order, so that every process lists the answers alike
         several = self.kind == "attributes"
         # Reading an attribute of a row takes as long as all the rest here, so each row is taken apart at once.
         for seq, event_id, uid, value, class_id, person, content_hash, region, at, undoes, batch_id, *chosen in rows:
@@ -149,18 +149,18 @@ class Walk:
             self.active[event_id] = True
             if undoes is not None:
                 self._undoes[event_id] = undoes
-                touched.add(self._turn(undoes, False))
+                touched[self._turn(undoes, False)] = None
             elif region is None and (several or value != "no"):
                 self._uid[event_id] = uid
                 answer = CurrentAnswer(class_id, value, seq, person, content_hash, at)
                 policy, probability, blind = chosen
                 how = Provenance(policy, probability, blind, at, seq, person)
                 self._said.setdefault(uid, {})[event_id] = _Said(answer, batch_id, how)
-                touched.add(uid)
+                touched[uid] = None
         if tuple(merged) != self._merged:
             self._merged = tuple(merged)
             self._merges = Merges.of(merged)
-            touched |= self._said.keys()
+            touched |= dict.fromkeys(self._said)
         if touched:
             self._frozen.clear()
         for uid in touched:

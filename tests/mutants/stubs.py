@@ -34,8 +34,8 @@ STUBS: list[Stub] = [
         "undo-ignored",
         "an undo is stored and changes nothing",
         "explorer/learning/standing.py",
-        "touched.add(self._turn(row.undoes, False))",
-        "touched.add(self._uid.get(row.undoes))",
+        "touched[self._turn(undoes, False)] = None",
+        "touched[self._uid.get(undoes)] = None",
         (f"{ANSWERS}::test_undo_and_redo_walk_back_and_forth",),
     ),
     # --- pictures ---

@@ -14,42 +14,27 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from explorer.catalog import schema
 from explorer.catalog.database import Catalog
-from explorer.errors import BadInput
+from explorer.errors import BadInput, NotFound
 from explorer.learning.answers import AnswerEvent, AnswerStore, Value
 from explorer.learning.questions import Question, QuestionStore
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A fresh, empty database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'catalog.db'}"
-    server: str = request.getfixturevalue("postgres")
-    name = f"t{schema.new_id()}"
-    with sa.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool).connect() as connection:
-        connection.execute(sa.text(f"create database {name}"))
-    return server.rsplit("/", 1)[0] + f"/{name}"
+@pytest.fixture
+def catalog(either_catalog: Catalog) -> Catalog:
+    return either_catalog
 
 
 @pytest.fixture
-def catalog(url: str) -> Iterator[Catalog]:
-    catalog = Catalog.open(url)
-    yield catalog
-    catalog.close()
-
-
-@pytest.fixture
-def elsewhere(url: str, catalog: Catalog) -> Iterator[Catalog]:
+def elsewhere(catalog: Catalog) -> Iterator[Catalog]:
     """The same catalogue as another process sees it."""
-    opened = Catalog.open(url)
+    opened = Catalog.open(catalog.url)
     yield opened
     opened.close()
 
@@ -293,6 +278,95 @@ def test_a_question_from_a_column_is_answered_in_the_same_stroke(catalog: Catalo
     assert len(store.list("photos")) == 2
 
 
+def test_how_a_picture_was_chosen_follows_the_answer_that_stands(catalog: Catalog, question: Question) -> None:
+    store = AnswerStore(catalog)
+    check = dataclasses.replace(event(question, "e1", "a.jpg"), policy="random", probability=0.25, blind=True)
+    better = dataclasses.replace(event(question, "e2", "a.jpg", name="bathroom", person_id="bob"), policy="review")
+    (first,) = store.record([check])
+    assert store.provenance(question.id)["a.jpg"][:3] == ("random", 0.25, True)
+    store.record([better])
+    how = store.provenance(question.id)["a.jpg"]
+    assert (how.policy, how.probability, how.person_id) == ("review", None, "bob")
+    # a check whose answer was corrected is a check still
+    assert store.random_checks(question.id)["a.jpg"].seq == first.seq
+    store.record([undo(question, "u2", "a.jpg", "e2", "bob")])
+    assert store.provenance(question.id)["a.jpg"].seq == first.seq
+    store.record([undo(question, "u1", "a.jpg", "e1")])
+    assert store.provenance(question.id) == store.random_checks(question.id) == {}
+
+
+def test_a_snapshot_never_changes_and_is_made_once(catalog: Catalog, question: Question) -> None:
+    store = AnswerStore(catalog)
+    store.record([event(question, "e1", "a.jpg")])
+    before, seq = store.current_with_seq(question.id)
+    assert store.current_with_seq(question.id)[0] is before
+    with pytest.raises(TypeError):
+        before["x"] = before["a.jpg"]  # type: ignore[index]
+    store.record([event(question, "e2", "b.jpg")])
+    after, later = store.current_with_seq(question.id)
+    assert (list(before), list(after)) == (["a.jpg"], ["a.jpg", "b.jpg"])
+    assert later > seq
+
+
+def test_a_batch_is_taken_back_and_given_again_at_once(
+    catalog: Catalog, elsewhere: Catalog, question: Question
+) -> None:
+    store = AnswerStore(catalog)
+    bulk = [dataclasses.replace(event(question, f"e{i}", f"{i}.jpg"), batch_id="b1") for i in range(1_200)]
+    store.record([event(question, "before", "0.jpg", name="bathroom"), *bulk])
+    bobs = dataclasses.replace(event(question, "bob", "bob.jpg", person_id="bob"), batch_id="b1")
+    store.record([bobs, undo(question, "single", "5.jpg", "e5")])
+    done = store.undo_batch(question.id, "b1", "ann", "u1")
+    assert len(done) == 1_199  # one had been taken back already
+    assert names(catalog, question) == {"0.jpg": "bathroom", "bob.jpg": "kitchen"}
+    again = AnswerStore(elsewhere).undo_batch(question.id, "b1", "ann", "u1")  # a retry, at another process
+    assert again == [dataclasses.replace(one, duplicate=True) for one in done]
+    assert store.undo_batch(question.id, "b1", "ann", "u2") == []  # nothing stands any more
+    redone = store.undo_batch(question.id, "u1", "ann", "r1")
+    assert len(redone) == 1_199
+    assert store.undo_batch(question.id, "u1", "ann", "r1") == [dataclasses.replace(r, duplicate=True) for r in redone]
+    found = names(catalog, question)
+    assert len(found) == 1_200  # 0 to 1199 without 5, and bob's
+    assert "5.jpg" not in found
+    assert found["0.jpg"] == "kitchen"
+    assert len(store.history(question.id)) == 1 + 1_200 + 2 + 1_199 + 1_199
+    assert len(store.undo_batch(question.id, "b1", "ann", "u3")) == 1_199
+
+
+def test_a_batch_that_is_not_ones_own_is_left_alone(catalog: Catalog, question: Question) -> None:
+    store = AnswerStore(catalog)
+    store.record([dataclasses.replace(event(question, "e1", "a.jpg"), batch_id="b1")])
+    for batch, person, event_id, reason in [
+        ("b1", "bob", "u1", "no answers of yours"),
+        ("b2", "ann", "u1", "no answers of yours"),
+        ("b1", "ann", "b1", "belongs to other answers"),
+        ("b1", "ann", "", "is empty"),
+        ("", "ann", "u1", "is empty"),
+        ("b1", "ann", "a\0b", "without NUL"),
+    ]:
+        with pytest.raises(BadInput, match=reason):
+            store.undo_batch(question.id, batch, person, event_id)
+    with pytest.raises(NotFound):
+        store.undo_batch("nothing", "b1", "ann", "u1")
+    assert len(store.history(question.id)) == 1
+    store.undo_batch(question.id, "b1", "ann", "u1")
+    with pytest.raises(BadInput, match="belongs to other answers"):
+        store.undo_batch(question.id, "b1", "bob", "u1")
+
+
+def test_fifty_thousand_answers_are_recorded_in_seconds(tmp_path: Path) -> None:
+    """In processor time, since other work may share the machine; on an idle one the clock says about the same."""
+    catalog = Catalog.open(f"sqlite:///{tmp_path / 'bulk.db'}")
+    made = QuestionStore(catalog).create("photos", "Q", ["kitchen", "bathroom"])
+    events = [dataclasses.replace(event(made, f"{i}", f"{i}.jpg"), batch_id="b") for i in range(50_000)]
+    started = time.process_time()
+    stored = AnswerStore(catalog).record(events)
+    assert time.process_time() - started < 5
+    assert stored[-1].seq - stored[0].seq == 49_999
+    assert len(AnswerStore(catalog).current(made.id)) == 50_000
+    catalog.close()
+
+
 RECORDING = """
 import json, sys
 from explorer.catalog.database import Catalog
@@ -345,3 +419,52 @@ def test_no_acknowledged_answer_is_lost_when_the_process_is_killed(
     recorded = {entry.event.client_event_id: entry.seq for entry in AnswerStore(elsewhere).history(question.id)}
     assert len(AnswerStore(catalog).history(question.id)) == 200
     assert recorded == acknowledged
+
+
+BULK = """
+import sys
+from explorer.catalog.database import Catalog
+from explorer.learning.answers import AnswerEvent, AnswerStore
+url, question, kitchen = sys.argv[1:4]
+store = AnswerStore(Catalog.open(url))
+for bulk in map(int, sys.stdin):
+    print("begun", bulk, flush=True)
+    store.record([
+        AnswerEvent(f"{bulk}-{i}", question, f"{bulk}/{i}.jpg", "yes", kitchen, batch_id=f"b{bulk}")
+        for i in range(1000)
+    ])
+    print("done", bulk, flush=True)
+"""
+
+
+def test_a_bulk_is_whole_or_not_there_when_the_process_is_killed(catalog: Catalog, question: Question) -> None:
+    """The recording process is killed somewhere inside bulks of 1,000 answers, which the client then sends again."""
+    acknowledged: set[int] = set()
+    for delay in (0.005, 0.06, None):
+        worker = subprocess.Popen(
+            [sys.executable, "-c", BULK, catalog.url, question.id, question.classes[0].id],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert worker.stdin
+        assert worker.stdout
+        # also what was acknowledged already: a client that never heard of it
+        worker.stdin.write("".join(f"{bulk}\n" for bulk in range(6)))
+        worker.stdin.close()
+        for line in worker.stdout:
+            word, number = line.split()
+            if word == "done":
+                acknowledged.add(int(number))
+            elif delay is not None and int(number) == len(acknowledged):
+                time.sleep(delay)
+                worker.kill()
+        worker.stdout.close()
+        assert worker.wait() == (0 if delay is None else -9)
+        counts: dict[str, int] = {}
+        for entry in AnswerStore(catalog).history(question.id):
+            counts[entry.event.batch_id or ""] = counts.get(entry.event.batch_id or "", 0) + 1
+        assert set(counts.values()) <= {1_000}
+        assert {f"b{bulk}" for bulk in acknowledged} <= set(counts)
+    assert len(counts) == 6

@@ -1,5 +1,6 @@
 """The catalogue opens safely, for several processes at once, on SQLite and on PostgreSQL."""
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
@@ -7,13 +8,17 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 
 from explorer.catalog import database, schema
 from explorer.catalog.database import Catalog, network_mount
 from explorer.catalog.views import ViewStore
 from explorer.errors import BadInput, Missing, NotFound
+from explorer.learning.answers import AnswerEvent, AnswerStore
+from explorer.learning.questions import QuestionStore
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -181,3 +186,108 @@ def test_a_view_comes_back_whole_and_only_in_its_dataset(tmp_path: Path) -> None
     assert views.load(view_id, "photos").state == state
     with pytest.raises(NotFound, match="cut short"):
         views.load(view_id, "other")
+
+
+def as_first_made(url: str) -> None:
+    """A catalogue of revision 0001 with a question, a merged class and four answers, one of them taken back."""
+    parsed = database._with_driver(url)
+    if parsed.get_backend_name() == "sqlite":
+        database._prepare_file(parsed)
+    engine = database._engine(parsed)
+    config = Config()
+    config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for statement in (
+            "insert into questions values ('q', 'photos', 'Room', 'classes', 'a note', 1.5, null)",
+            "insert into classes values ('a', 'q', 'kitchen', 0, 'n', 1.5, null), ('b', 'q', 'bath', 1, '', 1.5, null)",
+            "insert into classes values ('c', 'q', 'shower', 2, '', 1.5, 'b')",
+            "insert into answers values (1, 'e1', 'q', 'photos', '1.jpg', 'h1', null, 'a', 'yes', 'ann', 2.5, 's', "
+            "true, 'random', 0.25, 'b1', null)",
+            "insert into answers values (2, 'e2', 'q', 'photos', '2.jpg', 'h2', null, 'c', 'yes', 'ann', 3.5, 's', "
+            "false, 'useful', null, null, null)",
+            "insert into answers values (3, 'e3', 'q', 'photos', '3.jpg', 'h3', null, 'a', 'yes', 'bob', 4.5, 's', "
+            "false, '', null, null, null)",
+            "insert into answers values (4, 'e4', 'q', 'photos', '3.jpg', 'h3', null, null, 'undo', 'bob', 5.5, '', "
+            "false, '', null, null, 'e3')",
+        ):
+            connection.exec_driver_sql(statement)
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("alter sequence answers_seq_seq restart with 5")
+    engine.dispose()
+
+
+def test_a_catalogue_of_the_first_version_is_upgraded_with_every_answer(database_url: str) -> None:
+    as_first_made(database_url)
+    catalog = Catalog.open(database_url)
+    with catalog.reading() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
+    history = AnswerStore(catalog).history("q")
+    assert [(entry.seq, entry.event.client_event_id, entry.at, entry.active) for entry in history] == [
+        (1, "e1", 2.5, True),
+        (2, "e2", 3.5, True),
+        (3, "e3", 4.5, False),
+        (4, "e4", 5.5, True),
+    ]
+    first = history[0].event
+    assert (first.uid, first.content_hash, first.class_id, first.person_id) == ("1.jpg", "h1", "a", "ann")
+    assert (first.space, first.blind, first.policy, first.probability, first.batch_id) == (
+        "s",
+        True,
+        "random",
+        0.25,
+        "b1",
+    )
+    current = AnswerStore(catalog).current("q")
+    assert {uid: each.class_id for uid, each in current.items()} == {"1.jpg": "a", "2.jpg": "b"}
+    question = QuestionStore(catalog).get("q")
+    assert (question.settings, question.none_class) == ({}, None)
+    assert [(one.id, one.note, one.examples) for one in question.classes] == [("a", "n", ()), ("b", "", ())]
+    assert QuestionStore(catalog).unmerge("q", "c").class_ids == ("a", "b", "c")
+    stored = AnswerStore(catalog).record([AnswerEvent("e5", "q", "5.jpg", "yes", "c")])
+    assert (stored[0].seq, stored[0].duplicate) == (5, False)
+    catalog.close()
+
+
+def test_a_copy_named_by_its_revision_stays_beside_an_upgraded_catalogue(tmp_path: Path) -> None:
+    as_first_made(url_of(tmp_path))
+    keeps_the_log = sqlite3.connect(tmp_path / "catalog.db")  # answers may lie in the write-ahead log alone
+    keeps_the_log.execute("update answers set uid = 'one.jpg' where seq = 1")
+    keeps_the_log.commit()
+    Catalog.open(url_of(tmp_path)).close()
+    Catalog.open(url_of(tmp_path)).close()
+    keeps_the_log.close()
+    copies = sorted(path.name for path in tmp_path.iterdir() if "backup" in path.name)
+    assert copies == ["catalog.0001.backup.db"]
+    with contextlib.closing(sqlite3.connect(tmp_path / copies[0])) as copy:
+        assert copy.execute("select version_num from alembic_version").fetchall() == [("0001",)]
+        uids = [row[0] for row in copy.execute("select uid from answers order by seq")]
+        assert uids == ["one.jpg", "2.jpg", "3.jpg", "3.jpg"]
+    # somebody who goes back to the copy and upgrades again keeps the first copy, too
+    for name in ("catalog.db", "catalog.db-wal", "catalog.db-shm"):
+        (tmp_path / name).unlink(missing_ok=True)
+    (tmp_path / "catalog.db").write_bytes((tmp_path / copies[0]).read_bytes())
+    Catalog.open(url_of(tmp_path)).close()
+    assert (tmp_path / "catalog.0001.backup-2.db").exists()
+
+
+def test_a_new_catalogue_needs_no_copy(tmp_path: Path) -> None:
+    Catalog.open(url_of(tmp_path)).close()
+    assert [path for path in tmp_path.iterdir() if "backup" in path.name] == []
+
+
+def test_without_room_for_a_copy_nothing_is_upgraded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    as_first_made(url_of(tmp_path))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("explorer.durable.os.fsync", full)
+        with pytest.raises(BadInput, match=r"No space left.*Nothing was changed.*Free"):
+            Catalog.open(url_of(tmp_path))
+    with contextlib.closing(sqlite3.connect(tmp_path / "catalog.db")) as left:
+        assert left.execute("select version_num from alembic_version").fetchall() == [("0001",)]
+    assert [path for path in tmp_path.iterdir() if "backup" in path.name] == []
+    Catalog.open(url_of(tmp_path)).close()
