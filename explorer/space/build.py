@@ -20,6 +20,7 @@ from explorer.collection.progress import Meter, ProgressCallback
 from explorer.durable import write_json
 from explorer.errors import Cancelled, NotFound
 from explorer.space import clusters, index, outliers, projection
+from explorer.space.codes import Codes
 from explorer.space.duplicates import duplicate_table
 from explorer.space.recipe import SpaceRecipe, Transform
 from explorer.space.space import FORMAT, Space, generation_dir, open_space, read_manifest, spaces_dir, stands_for
@@ -235,9 +236,10 @@ class _Build:
         table["rank"] = table["rank"].rank(method="first").astype(np.int64)
         table.to_parquet(self.work / "outliers.parquet")
         twice.assign(uid=uids.iloc[twice["row"]].to_numpy()).to_parquet(self.work / "duplicates.parquet")
+        self._step("Preparing the search", 0, 1)
+        stored = np.load(self.work / "vectors.f32.npy", mmap_mode="r", allow_pickle=False)
+        Codes.write(self.work, stored)
         if len(item) > index.EXACT_SEARCH:
-            self._step("Preparing the search", 0, 1)
-            stored = np.load(self.work / "vectors.f32.npy", mmap_mode="r", allow_pickle=False)
             index.write_index(index.build_index(stored, self.seed), self.work / "index.faiss")
 
 

@@ -15,8 +15,10 @@ from explorer.collection.dataset import Dataset
 from explorer.durable import read_json
 from explorer.errors import BadInput, NotFound
 from explorer.space.cards import ClusterCard, make_cards
+from explorer.space.codes import Codes
 from explorer.space.index import nearest, read_index
 from explorer.space.recipe import SpaceRecipe, Transform
+from explorer.space.spread import Spread
 
 FORMAT = 1
 
@@ -57,7 +59,10 @@ class Space:
         self.fitted = Transform(self.recipe, means)
         self._index = read_index(folder / "index.faiss") if (folder / "index.faiss").exists() else None
         self._cards: dict[tuple[str, str], list[ClusterCard]] = {}
+        self._codes = Codes.open(folder, self.vectors.shape[1])
+        self._spread: Spread | None = None
         self._lock = threading.Lock()
+        self._making = threading.Lock()
 
     def __len__(self) -> int:
         return len(self.uids)
@@ -77,6 +82,23 @@ class Space:
     def transform(self, raw: list[np.ndarray]) -> np.ndarray:
         """One (m, dim) array for each feature of the recipe to (m, d) vectors of this space. Raises BadInput."""
         return self.fitted(raw)
+
+    @property
+    def codes(self) -> Codes:
+        """The vectors in a byte a number, for scans. A space built before there were any makes them at first use: two
+        seconds at a million pictures."""
+        with self._making:
+            if self._codes is None:
+                self._codes = Codes.of(self.vectors)
+            return self._codes
+
+    @property
+    def spread(self) -> Spread:
+        """How answers spread along the neighbours; made at first use, see `Spread`."""
+        with self._making:
+            if self._spread is None:
+                self._spread = Spread(self.neighbours, self.distances)
+            return self._spread
 
     def cluster_cards(self, method: str, items: pd.DataFrame) -> list[ClusterCard]:
         """A card for each group of "kmeans" or "hdbscan", in the order of their numbers. `items` is the dataset's

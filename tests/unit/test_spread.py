@@ -1,4 +1,4 @@
-"""Spreading answers along the graph: the columns are those of the inverse matrix, found without looking at everything."""
+"""Spreading answers along the graph: columns of the inverse matrix, found without looking at everything."""
 
 import threading
 

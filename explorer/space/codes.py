@@ -1,0 +1,345 @@
+"""A space's vectors in one byte a number, and scans of them that end in what float32 would have said.
+
+Every row has its own scale and a bound on what its codes miss, so an approximate score comes with a bound of its error:
+rows that could change an order or a decision are scored again from the vectors, and only those. A scan reads a quarter
+of the bytes of float32 and runs as fast as the memory gives them (see `benchmarks.label_loop`).
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from explorer.errors import BadInput
+
+FILES = ("codes.i8.npy", "codes_scale.npy", "codes_error.npy")
+_LARGEST = 32_639
+"""Of a weight in two bytes, so that both halves fit a signed byte."""
+_SUM = 2**31 - 2**16
+"""Codes times weights never sum to more."""
+_ULP = 2.0**-24
+_NOTHING = 1e-28
+"""Added to bounds: scores smaller than this may be flushed to zero."""
+_INLINE = 4_000_000
+"""Multiplications up to which one thread is quicker than telling others."""
+_AT_ONCE = 8_000_000
+"""Scores held at once while deciding."""
+_SAMPLE = 4_096
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """(d, C) weights in two bytes a number, C >= 1, and what that costs."""
+
+    words: np.ndarray
+    octets: np.ndarray
+    sums: np.ndarray
+    unit: np.ndarray
+    bias: np.ndarray
+    length: float
+    """Of the longest column, at least."""
+    missed: float
+    """The most that a column lost."""
+    largest_bias: float
+
+
+@dataclass(frozen=True)
+class Codes:
+    """The rows of a space as bytes. All arrays are read-only and may be memory-mapped; safe from several threads."""
+
+    codes: np.ndarray
+    """(n, d') int8; d' is d, padded with zeros to a multiple of 64."""
+    scale: np.ndarray
+    """(n,) float32: a row is about its codes times this."""
+    error: np.ndarray
+    """(n, 2) float32: the length of what the codes miss of the row, and of the row itself; both at least."""
+    d: int
+
+    @classmethod
+    def of(cls, vectors: np.ndarray) -> Self:
+        """The codes of (n, d) float32 vectors, in memory."""
+        n, d = vectors.shape
+        made = (np.empty((n, _padded(d)), np.int8), np.empty(n, np.float32), np.empty((n, 2), np.float32))
+        _quantise(vectors, *made)
+        return cls(*[_fixed(array) for array in made], d)
+
+    @staticmethod
+    def write(folder: Path, vectors: np.ndarray) -> None:
+        """Write the codes of (n, d) float32 vectors, in memory or mapped, to a folder."""
+        n, d = vectors.shape
+        shapes: list[tuple[type, tuple[int, ...]]] = [
+            (np.int8, (n, _padded(d))),
+            (np.float32, (n,)),
+            (np.float32, (n, 2)),
+        ]
+        made = [
+            np.lib.format.open_memmap(folder / name, mode="w+", dtype=kind, shape=shape)
+            for name, (kind, shape) in zip(FILES, shapes, strict=True)
+        ]
+        _quantise(vectors, *[np.asarray(array) for array in made])
+        for array in made:
+            array.flush()
+
+    @classmethod
+    def open(cls, folder: Path, d: int) -> Self | None:
+        """The codes of a folder, memory-mapped; None where there are none, as in a space of an older version."""
+        if not all((folder / name).exists() for name in FILES):
+            return None
+        return cls(*[_fixed(np.load(folder / name, mmap_mode="r", allow_pickle=False)) for name in FILES], d)
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def scores(self, weights: np.ndarray, bias: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Approximate scores (n, C) float32 of every row, from weights (d, C) and bias (C,) float32, and bounds (n,).
+
+        The bound holds for each of a row's scores: float32 over the vectors, `float32_scores`, is no further away. A
+        score whose bias is -inf is -inf. Raises BadInput for shapes that do not fit and weights that are no numbers.
+        """
+        made = self._prepare(weights, bias)
+        return self._scan(made, 0, len(self)), self._bound(made)
+
+    def top(
+        self,
+        w: np.ndarray,
+        n: int,
+        vectors: np.ndarray,
+        allowed: np.ndarray | None = None,
+        extra: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """The `n` rows with the largest score, largest first, equal ones in the order of the rows: (n',) int64.
+
+        The score is float32 over `vectors` (n, d) with `w` (d,), plus `extra` (n,) float32 where it is given. `allowed`
+        (n,) bool keeps only some rows. Every row whose bound reaches the n-th best is scored from its vector.
+        """
+        made = self._prepare(np.reshape(w, (-1, 1)), None)
+        about, bound = self._scan(made, 0, len(self))[:, 0], self._bound(made)
+        if extra is not None:
+            about = about + np.asarray(extra, np.float32)
+            bound += np.float32(8 * _ULP) * np.abs(about)
+        at_least = about - bound
+        sure = largest(at_least, n, allowed)
+        if not len(sure):
+            return sure
+        about += bound
+        # the bound of a bound: what the two roundings above may have taken
+        reached = np.nextafter(at_least[sure[-1]], np.float32(-np.inf)) - np.abs(about.max()) * np.float32(4 * _ULP)
+        rows = np.flatnonzero(about >= reached if allowed is None else (about >= reached) & allowed)
+        found = float32_scores(vectors, rows, np.reshape(w, (-1, 1)))[:, 0]
+        if extra is not None:
+            found += np.asarray(extra, np.float32)[rows]
+        return rows[np.lexsort((rows, -found))[:n]]
+
+    def decide(
+        self, weights: np.ndarray, bias: np.ndarray | None, vectors: np.ndarray, extra: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The column of the largest score of every row, the first of equal ones, as float32 over `vectors` has it.
+
+        (n,) int64. `extra` (n, C) float32 is added to the scores. Rows whose best two are within their bounds of each
+        other are scored from their vectors.
+        """
+        made = self._prepare(weights, bias)
+        count, n = len(made.words), len(self)
+        squares = np.asarray(weights, np.float64).T @ np.asarray(weights, np.float64)
+        lengths = np.diag(squares)
+        apart = np.sqrt(np.maximum(lengths[:, None] + lengths - 2 * squares, 0)) + 1e-6 * made.length + 2 * made.missed
+        rounding = np.array([2 * made.missed + 2 * self._ulps * made.length, 16 * _ULP * (1 + made.largest_bias)])
+        best, sure = np.empty(n, np.int64), np.empty(n, np.bool_)
+        step = max(_AT_ONCE // count, 1)
+        for start in range(0, n, step):
+            stop = min(start + step, n)
+            scores = self._scan(made, start, stop)
+            if extra is not None:
+                scores += extra[start:stop]
+            here = (scores, self.error[start:stop], apart, rounding, best[start:stop], sure[start:stop])
+            _in_shares("decisions", scores.size * 8, *here)
+        open_rows = np.flatnonzero(~sure)
+        for start in range(0, len(open_rows), step):
+            rows = open_rows[start : start + step]
+            scores = float32_scores(vectors, rows, weights, bias)
+            if extra is not None:
+                scores += extra[rows]
+            best[rows] = scores.argmax(axis=1)
+        return best
+
+    @property
+    def _ulps(self) -> float:
+        """Relative to the lengths of row and weights: what float32 may be off in a sum of d products, in any order."""
+        return (self.d + 8) * _ULP
+
+    def _prepare(self, weights: np.ndarray, bias: np.ndarray | None) -> _Weights:
+        exact = np.asarray(weights, np.float64)
+        count = exact.shape[1] if exact.ndim == 2 else 0
+        offsets = np.zeros(count, np.float32) if bias is None else np.asarray(bias, np.float32)
+        if exact.ndim != 2 or exact.shape[0] != self.d or not count or offsets.shape != (count,):
+            raise BadInput(f"Weights here are ({self.d}, classes) and a bias for each, not {np.shape(weights)}.")
+        if not np.isfinite(exact).all() or np.isnan(offsets).any():
+            raise BadInput("The weights hold values that are no numbers.")
+        unit = np.maximum(np.abs(exact).max(axis=0) / _LARGEST, 127 * np.abs(exact).sum(axis=0) / _SUM)
+        unit = np.maximum(unit, 1e-35).astype(np.float32)
+        whole = np.rint(exact / unit).astype(np.int64)
+        words = np.zeros((count, self.codes.shape[1]), np.int16)
+        words[:, : self.d] = whole.T
+        low = ((words.astype(np.int32) + 128) & 255) - 128
+        octets = np.stack([(words - low) // 256, low], axis=1).astype(np.int8)
+        finite = offsets[np.isfinite(offsets)]
+        return _Weights(
+            words=_fixed(words),
+            octets=_fixed(np.ascontiguousarray(octets)),
+            sums=_fixed(_with_fours((128 * whole.sum(axis=0)).astype(np.int64).astype(np.uint32).view(np.int32))),
+            unit=_fixed(_with_fours(unit)),
+            bias=_fixed(_with_fours(offsets)),
+            length=float(np.linalg.norm(exact, axis=0).max()) * (1 + 1e-9),
+            missed=float(np.linalg.norm(exact - whole * unit.astype(np.float64), axis=0).max()) * (1 + 1e-9),
+            largest_bias=float(np.abs(finite).max(initial=0)),
+        )
+
+    def _scan(self, made: _Weights, start: int, stop: int) -> np.ndarray:
+        scores = np.empty((stop - start, len(made.words)), np.float32)
+        arrays = (made.words, made.octets, made.sums, made.unit, made.bias)
+        _in_shares("scan", scores.size * self.d, self.codes[start:stop], self.scale[start:stop], *arrays, scores)
+        return scores
+
+    def _bound(self, made: _Weights) -> np.ndarray:
+        """(n,) float32: what codes, two-byte weights and the roundings of both ways of summing come to at most."""
+        missed = np.float32((made.length + made.missed) * (1 + 1e-5))
+        rounding = np.float32((made.missed + self._ulps * made.length) * (1 + 1e-5))
+        bound = self.error[:, 0] * missed
+        bound += self.error[:, 1] * rounding
+        bound += np.float32(4 * _ULP * made.largest_bias + _NOTHING)
+        return bound
+
+
+def float32_scores(
+    vectors: np.ndarray, rows: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None
+) -> np.ndarray:
+    """Scores (m, C) float32 of rows (m,) of (n, d) float32 vectors, summed in float32: what scans are measured by.
+
+    The order of summing is fixed, so that a row has the same score whichever others are asked for; numpy's differs from
+    it, and from itself, in the last bits.
+    """
+    columns = np.ascontiguousarray(np.asarray(weights, np.float32).T)
+    offsets = np.zeros(len(columns), np.float32) if bias is None else np.asarray(bias, np.float32)
+    out = np.empty((len(rows), len(columns)), np.float32)
+    arrays = (_fixed(vectors, np.float32), _fixed(rows, np.int64), _fixed(columns), _fixed(offsets), out)
+    _in_shares("exact", out.size * vectors.shape[1], *arrays)
+    return out
+
+
+def largest(values: np.ndarray, k: int, allowed: np.ndarray | None = None) -> np.ndarray:
+    """The rows of the k largest of (n,) float32, largest first, equal ones in the order of the rows: (k',) int64.
+
+    `allowed` (n,) bool keeps only some. A sample guesses a threshold, one pass finds what is above it, and only that is
+    sorted; where the guess was bad, a partition does it.
+    """
+    if allowed is not None:
+        rows = np.flatnonzero(allowed)
+        return rows[largest(values[rows], k)]
+    n, k = len(values), min(k, len(values))
+    if k <= 0:
+        return np.empty(0, np.int64)
+    found = _above_sampled(values, k) if 16 * k < n and n > 4 * _SAMPLE else None
+    if found is None:
+        least = np.partition(values, n - k)[n - k]
+        above, equal = np.flatnonzero(values > least), np.flatnonzero(values == least)
+        found = np.concatenate([above, equal[: k - len(above)]])
+    return found[np.lexsort((found, -values[found]))[:k]]
+
+
+def _above_sampled(values: np.ndarray, k: int) -> np.ndarray | None:
+    from explorer.space import scan_kernels
+
+    n = len(values)
+    sample = values[:: n // _SAMPLE]
+    expected = k * len(sample) / n
+    place = int(np.ceil(expected + 4 * np.sqrt(expected) + 4))
+    least = np.partition(sample, len(sample) - place)[len(sample) - place]
+    rows, count = scan_kernels.at_least(_fixed(values, np.float32), least, 4 * place * (n // len(sample)) + k)
+    return rows if k <= count == len(rows) else None
+
+
+def warm() -> None:
+    """Compile the loops, or read them from the disk, before somebody waits for them: seconds once, then about one."""
+    from explorer.space.spread import Spread
+
+    vectors = np.eye(8, 64, dtype=np.float32)
+    weights = np.ones((64, 2), np.float32)
+    for codes in (Codes.of(vectors),):
+        codes.decide(weights, np.zeros(2, np.float32), vectors)
+        codes.top(weights[:, 0], 3, vectors)
+    largest(np.zeros(5 * _SAMPLE, np.float32), 5)
+    ring = np.arange(8, dtype=np.int32)
+    Spread(((ring + 1) % 8)[:, None], np.full((8, 1), 0.5, np.float32)).column(0)
+
+
+def _padded(d: int) -> int:
+    from explorer.space.scan_kernels import LANE
+
+    return -(-d // LANE) * LANE
+
+
+def _quantise(vectors: np.ndarray, codes: np.ndarray, scale: np.ndarray, error: np.ndarray) -> None:
+    from explorer.space.scan_kernels import FACTORS
+
+    _in_shares("quantise", vectors.size * 16, _fixed(vectors, np.float32), FACTORS, codes, scale, error)
+
+
+def _with_fours(values: np.ndarray) -> np.ndarray:
+    """(C,) to (5 C,): as they are, then each four times."""
+    return np.concatenate([values, np.repeat(values, 4)])
+
+
+def _fixed(array: np.ndarray, kind: Any = None) -> np.ndarray:
+    """A plain, contiguous, read-only view: one type of array for the compiler, so that it compiles once."""
+    plain = np.ascontiguousarray(array, kind).view(np.ndarray).view()
+    plain.flags.writeable = False
+    return plain
+
+
+# --- threads ---
+
+_lock = threading.Lock()
+_helpers: ThreadPoolExecutor | None = None
+
+
+def _forget_helpers() -> None:
+    global _helpers
+    _helpers = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_helpers)
+
+
+def _in_shares(name: str, work: float, *arrays: np.ndarray) -> None:
+    """Run a kernel on all cores: the caller takes blocks of rows like the helpers do, so it waits for nobody busy."""
+    kernel = _kernel(name)
+    counter = np.zeros(1, np.int64)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    others = [_pool(cores).submit(kernel, counter, *arrays) for _ in range(cores - 1)] if work > _INLINE else []
+    kernel(counter, *arrays)
+    for other in others:
+        if not other.cancel():
+            other.result()
+
+
+def _pool(cores: int) -> ThreadPoolExecutor:
+    global _helpers
+    with _lock:
+        if _helpers is None:
+            _helpers = ThreadPoolExecutor(max(cores - 1, 1), thread_name_prefix="scan")
+        return _helpers
+
+
+def _kernel(name: str) -> Callable[..., None]:
+    from explorer.space import scan_kernels
+
+    if name == "scan":
+        return scan_kernels.scan_vnni if scan_kernels.has_vnni() else scan_kernels.scan_plain
+    found: Callable[..., None] = getattr(scan_kernels, name)
+    return found

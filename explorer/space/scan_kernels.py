@@ -1,0 +1,334 @@
+"""Compiled loops of `codes`, all in one file because numba's disk cache looks at the file of a function only.
+
+The sums of a scan are whole numbers and the same on every processor; where it has them, they are made with instructions
+that multiply and add 64 bytes at once (VNNI), else by a plain loop. Loops that share rows among threads take blocks
+from a counter until none is left, so that a thread that is kept waiting holds nobody up, and they need none of numba's
+own threading, whose default aborts the process when two scans meet.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import config, njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+LANE = 64
+"""Rows of codes, and weights, are padded with zeros to a multiple of this many bytes."""
+BLOCK = 2_048
+"""Rows that a thread takes at once."""
+FACTORS = np.array([1.0, 0.85, 0.72, 0.6])
+"""Shares of a row's largest value that are tried as the largest code: a few clipped values can buy a finer step."""
+
+
+def has_vnni() -> bool:
+    """Does this processor multiply and add bytes 64 at a time (AVX-512 VNNI)?"""
+    import llvmlite.binding as llvm
+
+    if config.CPU_NAME or config.CPU_FEATURES:  # numba was told to compile for another
+        return False
+    features = llvm.get_host_cpu_features()
+    return all(features.get(name, False) for name in ("avx512f", "avx512bw", "avx512vnni"))
+
+
+@intrinsic
+def _next(typingctx: Any, counter: Any) -> Any:
+    """The value of a (1,) int64 counter, which is one larger afterwards, whoever else counts on it."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        one = context.get_constant(types.int64, 1)
+        return builder.atomic_rmw("add", array.data, one, "monotonic")
+
+    return types.int64(counter), generate
+
+
+def _four(rows: bool) -> Any:
+    """Makes the function that scores four columns of one row, or four `rows` of one column, and writes them in a row.
+
+    It takes the address of the (first) row's codes, of the (first) column's weights and the width d; of four each of
+    the weights' sums (int32, 128 times the sum), units and biases, of one scale or four, and where the four go. Weights
+    are 2 d bytes a column: the high ones, then the low ones, both signed. The instruction multiplies unsigned bytes by
+    signed ones, so codes are counted from 128 upwards, and 128 times the sum of the weights is taken off again. All
+    sums are mod 2^32. The arithmetic after that is the one of `scan_plain`, step by step.
+    """
+
+    @intrinsic
+    def four(
+        typingctx: Any, code: Any, weight: Any, d: Any, sums: Any, unit: Any, bias: Any, scale: Any, out: Any
+    ) -> Any:
+        from llvmlite import ir
+
+        byte, whole, long, real = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.FloatType()
+        lanes, octets = ir.VectorType(whole, 16), ir.VectorType(byte, 64)
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            code, weight, d, sums, unit, bias, scale, out = arguments
+            kind = ir.FunctionType(lanes, [lanes, lanes, lanes])
+            multiply_add = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.vpdpbusd.512")
+            high = [cgutils.alloca_once_value(builder, ir.Constant(lanes, None)) for _ in range(4)]
+            low = [cgutils.alloca_once_value(builder, ir.Constant(lanes, None)) for _ in range(4)]
+
+            def load(address: Any, as_type: Any) -> Any:
+                value = builder.load(builder.inttoptr(address, as_type.as_pointer()))
+                value.align = 1
+                return value
+
+            def times(value: Any, number: int) -> Any:
+                return builder.mul(value, ir.Constant(long, number))
+
+            with cgutils.for_range(builder, builder.udiv(d, ir.Constant(long, LANE))) as loop:
+                offset = times(loop.index, LANE)
+                for k in range(4):
+                    if k == 0 or rows:
+                        found = load(builder.add(code, builder.add(offset, times(d, k))), octets)
+                        shifted = builder.bitcast(builder.xor(found, ir.Constant(octets, [-128] * 64)), lanes)
+                    for half, totals in enumerate((high, low)):
+                        column = times(d, half if rows else 2 * k + half)
+                        by = load(builder.add(weight, builder.add(offset, column)), lanes)
+                        builder.store(builder.call(multiply_add, [builder.load(totals[k]), shifted, by]), totals[k])
+
+            def fold(left: Any, right: Any, width: int) -> Any:
+                """Each pair of neighbouring lanes of both added."""
+                masks = [ir.Constant(ir.VectorType(whole, width), list(range(odd, 2 * width, 2))) for odd in (0, 1)]
+                return builder.add(*[builder.shuffle_vector(left, right, mask) for mask in masks])
+
+            eight = ir.Constant(lanes, [8] * 16)
+            parts = [
+                builder.add(builder.shl(builder.load(upper), eight), builder.load(lower))
+                for upper, lower in zip(high, low, strict=True)
+            ]
+            total = fold(fold(parts[0], parts[1], 16), fold(parts[2], parts[3], 16), 16)
+            for width in (8, 4):
+                total = fold(total, total, width)
+            four_whole, four_real = ir.VectorType(whole, 4), ir.VectorType(real, 4)
+            total = builder.sitofp(builder.sub(total, load(sums, four_whole)), four_real)
+            if rows:
+                scales = load(scale, four_real)
+            else:
+                one = builder.insert_element(ir.Constant(four_real, None), load(scale, real), ir.Constant(whole, 0))
+                scales = builder.shuffle_vector(one, one, ir.Constant(four_whole, [0] * 4))
+            scores = builder.fmul(total, builder.fmul(scales, load(unit, four_real)))
+            stored = builder.store(
+                builder.fadd(scores, load(bias, four_real)), builder.inttoptr(out, four_real.as_pointer())
+            )
+            stored.align = 1
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 8), generate
+
+    return four
+
+
+_four_columns, _four_rows = _four(rows=False), _four(rows=True)
+
+
+@njit(cache=True, nogil=True)
+def _one(codes: np.ndarray, row: int, weights: np.ndarray, column: int) -> int:
+    """A sum of codes times weights, mod 2^32. The casts keep the sum in 32 bits, which is what makes the loop fast."""
+    total = np.int32(0)
+    for place in range(codes.shape[1]):
+        total = np.int32(total + np.int32(np.int32(codes[row, place]) * np.int32(weights[column, place])))
+    return total
+
+
+@njit(cache=True, nogil=True)
+def scan_plain(
+    counter: np.ndarray,
+    codes: np.ndarray,
+    scale: np.ndarray,
+    weights: np.ndarray,
+    octets: np.ndarray,
+    sums: np.ndarray,
+    unit: np.ndarray,
+    bias: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Approximate scores (n, C) of codes (n, d') int8 with their scales (n,): one share of the rows.
+
+    Weights (C, d') int16 with their units and biases, (5 C,) float32: one each, then each four times in a row (the
+    compiler knows nothing of arrays whose addresses are all that is used, so the caller must hold them). `octets` and
+    `sums` are for `scan_vnni`.
+    """
+    n, count = len(codes), len(weights)
+    start = _next(counter) * BLOCK
+    while start < n:
+        for row in range(start, min(start + BLOCK, n)):
+            for column in range(count):
+                total = _one(codes, row, weights, column)
+                out[row, column] = np.float32(total) * (scale[row] * unit[column]) + bias[column]
+        start = _next(counter) * BLOCK
+
+
+@njit(cache=True, nogil=True)
+def scan_vnni(
+    counter: np.ndarray,
+    codes: np.ndarray,
+    scale: np.ndarray,
+    weights: np.ndarray,
+    octets: np.ndarray,
+    sums: np.ndarray,
+    unit: np.ndarray,
+    bias: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """The same from `octets` (C, 2, d') int8, the weights' high and low bytes, and `sums` (5 C,) int32, 128 times the
+    sums of the weights. Four columns of one row at a time, and one column of four rows for what remains."""
+    n, d = codes.shape
+    count = len(weights)
+    fours = count - count % 4
+    some = np.empty(4, np.float32)
+    code, weight, scales, to = codes.ctypes.data, octets.ctypes.data, scale.ctypes.data, out.ctypes.data
+    t, u, b, few = sums.ctypes.data, unit.ctypes.data, bias.ctypes.data, some.ctypes.data
+    t4, u4, b4 = t + 4 * count, u + 4 * count, b + 4 * count
+    start = _next(counter) * BLOCK
+    while start < n:
+        stop = min(start + BLOCK, n)
+        for first in range(start, stop, 4):
+            last = min(first + 4, stop)
+            for row in range(first, last):
+                q, s, o = code + row * d, scales + 4 * row, to + 4 * row * count
+                for at in range(0, fours, 4):
+                    _four_columns(q, weight + 2 * at * d, d, t + 4 * at, u + 4 * at, b + 4 * at, s, o + 4 * at)
+            if last - first == 4:
+                q, s = code + first * d, scales + 4 * first
+                for at in range(fours, count):
+                    o = to + 4 * first if count == 1 else few
+                    _four_rows(q, weight + 2 * at * d, d, t4 + 16 * at, u4 + 16 * at, b4 + 16 * at, s, o)
+                    if count > 1:
+                        for k in range(4):
+                            out[first + k, at] = some[k]
+            else:
+                for row in range(first, last):
+                    for at in range(fours, count):
+                        total = _one(codes, row, weights, at)
+                        out[row, at] = np.float32(total) * (scale[row] * unit[at]) + bias[at]
+        start = _next(counter) * BLOCK
+
+
+@njit(cache=True, nogil=True)
+def quantise(
+    counter: np.ndarray,
+    vectors: np.ndarray,
+    factors: np.ndarray,
+    codes: np.ndarray,
+    scale: np.ndarray,
+    error: np.ndarray,
+) -> None:
+    """(n, d) float32 to codes (n, d') int8, scales (n,) and (n, 2) float32: the length of what the codes miss of the
+    row, and that of the row, both rounded up. Of the steps that are tried the one that misses least is kept, each with
+    the scale that fits its codes best."""
+    n, d = vectors.shape
+    tried, best = np.zeros(d, np.int8), np.zeros(d, np.int8)
+    start = _next(counter) * BLOCK
+    while start < n:
+        for row in range(start, min(start + BLOCK, n)):
+            largest, length = 0.0, 0.0
+            for place in range(d):
+                value = np.float64(vectors[row, place])
+                largest = max(largest, abs(value))
+                length += value * value
+            missed, step = length, np.float32(0)
+            best[:] = 0
+            for factor in factors:
+                unit = largest * factor / 127
+                if not unit > 0:
+                    break
+                dot, square = 0.0, 0.0
+                for place in range(d):
+                    value = np.float64(vectors[row, place])
+                    code = min(max(np.rint(value / unit), -127.0), 127.0)
+                    tried[place] = np.int8(code)
+                    dot += value * code
+                    square += code * code
+                fitted = np.float32(dot / square)
+                off = 0.0
+                for place in range(d):
+                    rest = np.float64(vectors[row, place]) - np.float64(fitted) * tried[place]
+                    off += rest * rest
+                if off < missed:
+                    missed, step = off, fitted
+                    best[:] = tried
+            codes[row, :d] = best
+            codes[row, d:] = 0
+            scale[row] = step
+            error[row, 0] = np.float32(np.sqrt(missed) * 1.000001 + 1e-37)
+            error[row, 1] = np.float32(np.sqrt(length) * 1.000001 + 1e-37)
+        start = _next(counter) * BLOCK
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
+def _dot(vectors: np.ndarray, row: int, weights: np.ndarray, column: int) -> float:
+    total = np.float32(0)
+    for place in range(vectors.shape[1]):
+        total += vectors[row, place] * weights[column, place]
+    return total
+
+
+@njit(cache=True, nogil=True)
+def exact(
+    counter: np.ndarray, vectors: np.ndarray, rows: np.ndarray, weights: np.ndarray, bias: np.ndarray, out: np.ndarray
+) -> None:
+    """Float32 scores (m, C) of some rows (m,) of (n, d) float32, with weights (C, d) and bias (C,), all float32: one
+    share. A row's score does not depend on which others are asked for."""
+    start = _next(counter) * 64
+    while start < len(rows):
+        for at in range(start, min(start + 64, len(rows))):
+            for column in range(len(weights)):
+                out[at, column] = _dot(vectors, rows[at], weights, column) + bias[column]
+        start = _next(counter) * 64
+
+
+@njit(cache=True, nogil=True)
+def decisions(
+    counter: np.ndarray,
+    scores: np.ndarray,
+    error: np.ndarray,
+    apart: np.ndarray,
+    rounding: np.ndarray,
+    best: np.ndarray,
+    sure: np.ndarray,
+) -> None:
+    """The column with the largest of (n, C) approximate scores into `best`, and whether no other can be larger.
+
+    What codes miss of a row times the distance of two columns' weights, `apart` (C, C), plus the length of the row
+    times `rounding`[0] plus the two scores and one times `rounding`[1] bounds the error of their difference. One share
+    of the rows.
+    """
+    n, count = scores.shape
+    start = _next(counter) * BLOCK
+    while start < n:
+        for row in range(start, min(start + BLOCK, n)):
+            top = 0
+            for column in range(1, count):
+                if scores[row, column] > scores[row, top]:
+                    top = column
+            certain = scores[row, top] > -np.inf
+            for column in range(count):
+                # minus infinity is exact: a class without an answer
+                if column != top and scores[row, column] > -np.inf:
+                    gap = scores[row, top] - scores[row, column]
+                    slack = rounding[1] * (1 + abs(scores[row, top]) + abs(scores[row, column]))
+                    # written so that a gap that is no number is not certain either
+                    certain = certain and gap > error[row, 0] * apart[top, column] + error[row, 1] * rounding[0] + slack
+            best[row], sure[row] = top, certain
+        start = _next(counter) * BLOCK
+
+
+@njit(cache=True, nogil=True)
+def at_least(values: np.ndarray, least: float, room: int) -> tuple[np.ndarray, int]:
+    """The rows of (n,) float32 that are `least` or more, ascending, up to `room` of them; and how many there are."""
+    rows, count, stride = np.empty(room, np.int64), 0, 256
+    for start in range(0, len(values), stride):
+        stop = min(start + stride, len(values))
+        here = 0
+        for row in range(start, stop):
+            here += values[row] >= least
+        if here and count < room:
+            at = count
+            for row in range(start, stop):
+                if values[row] >= least and at < room:
+                    rows[at] = row
+                    at += 1
+        count += here
+    return rows[: min(count, room)], count
