@@ -82,15 +82,19 @@ def labeller_page() -> None:
     ]
     st.session_state.runs = st.session_state.get("runs", 0) + 1
     current = [e["class_id"] for e in MEMORY.current().values() if e["value"] == "yes"]
-    question = {
-        "id": "q1",
-        "name": "Which shape?",
-        "classes": [{**c, "count": current.count(c["id"])} for c in CLASSES],
-    }
+    more = (
+        [{"id": "c3", "name": "none of these", "colour": "#888888", "none": True}] if "none" in st.query_params else []
+    )
+    about = {"note": "Round ones.", "examples": [card(5)]}
+    classes = [{**c, "count": current.count(c["id"])} for c in [CLASSES[0] | about, *CLASSES[1:], *more]]
+    question = {"id": "q1", "name": "Which shape?", "kind": st.query_params.get("kind", "classes"), "classes": classes}
     labeller(
         dataset="demo", space=f"s{N}", question=question, seq=len(MEMORY.events), policy="useful", policies=policies,
         key="labeller", show_guess="guess" in st.query_params, on_similar=lambda uid: st.text(f"similar to {uid}"),
+        on_example=lambda event: st.session_state.update(example=event),
     )  # fmt: skip
+    if "example" in st.session_state:
+        st.text(f"example: {st.session_state.example}")
     names = [{"label": c["name"], "count": 0, "colour": c["colour"]} for c in CLASSES]
     guess = {"by": "guess:q1", "v": str(len(MEMORY.events)), "kind": "category", "title": "guess", "legend": names}
     map_view(dataset="demo", space=f"s{N}", generation=1, n=N, key="map", height=320, colour=guess)

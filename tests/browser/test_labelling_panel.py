@@ -13,8 +13,8 @@ pytestmark = pytest.mark.browser
 expect.set_options(timeout=20_000)  # a busy machine is slow, not wrong
 
 
-def open_labeller(page: Page, components: str) -> Locator:
-    page.goto(f"{components}/?view=labeller")
+def open_labeller(page: Page, components: str, more: str = "") -> Locator:
+    page.goto(f"{components}/?view=labeller{more}")
     cards = page.locator(".lr-card")
     expect(cards).to_have_count(24)
     page.wait_for_timeout(300)
@@ -158,3 +158,101 @@ def test_the_guess_is_shown_only_when_asked_for(page: Page, components: str, con
     expect(page.get_by_text("Chosen by random.")).to_be_visible()
     page.keyboard.press("z")
     expect(page.locator("dialog.lb").get_by_text(re.compile(r"^\d+ of 24$"))).to_be_visible()
+
+
+def test_where_several_are_true_a_picture_gets_a_yes_or_a_no_for_each(
+    page: Page, components: str, control: Any
+) -> None:
+    cards = open_labeller(page, components, "&kind=attributes")
+    page.keyboard.press("1")
+    page.keyboard.press("3")
+    page.keyboard.press("2")
+    page.keyboard.press("2")  # a second press takes the mark off
+    expect(cards.first.locator(".lr-mark")).to_have_text("circle, triangle")
+    expect(page.locator(".lr-class[aria-pressed='true']")).to_have_count(2)
+    assert control()["events"] == []
+    page.keyboard.press("Enter")
+    expect(page.locator(".lr-saved")).to_have_text("Saved")
+    events = control()["events"]
+    said = {(event["value"], event["class_id"]) for event in events}
+    assert said == {("yes", "c0"), ("no", "c1"), ("yes", "c2")}
+    assert len({event["batch_id"] for event in events}) == len({event["uid"] for event in events}) == 1
+    expect(cards.nth(1)).to_have_class(re.compile("lr-at"))
+    expect(page.locator(".lr-class[aria-pressed='true']")).to_have_count(0)
+    page.locator(".lr-class", has_text="square").click()  # the mouse does the same
+    page.get_by_role("button", name="Done").click()
+    expect(page.locator(".lr-card.lr-answered")).to_have_count(2)
+    page.keyboard.press("u")
+    page.keyboard.press("u")
+    expect(page.locator(".lr-saved")).to_have_text("Saved")
+    expect(page.locator(".lr-card.lr-answered")).to_have_count(0)
+    assert control()["current"] == {}
+
+
+def test_none_of_these_is_apart_and_the_guess_comes_after_the_answer(page: Page, components: str, control: Any) -> None:
+    cards = open_labeller(page, components, "&none=1")
+    expect(page.locator(".lr-apart .lr-class")).to_have_text(re.compile("none of these"))
+    page.keyboard.press("-")
+    expect(cards.first.locator(".lr-mark")).to_have_text("none of these")
+    expect(page.locator(".lr-told")).to_have_text("Guess was: square, sure – differs")
+    page.keyboard.press("2")
+    expect(page.locator(".lr-told")).to_have_text("Guess was: square, sure – agrees")
+    expect(page.locator(".lr-card.lr-differs")).to_have_count(1)
+    page.keyboard.press("/")
+    page.keyboard.type("tri")
+    page.keyboard.press("Enter")
+    expect(cards.nth(2).locator(".lr-mark")).to_have_text("triangle")
+    expect(page.locator(".lr-saved")).to_have_text("Saved")
+    events = control()["events"]
+    assert [event["class_id"] for event in events] == ["c3", "c1", "c2"]
+    assert all(event["blind"] for event in events)
+    page.locator(".lr-what").click()
+    expect(page.locator(".lr-about")).to_contain_text("Round ones.")
+    expect(page.locator(".lr-example")).to_have_count(1)
+    uid = page.locator(".lr-card.lr-at").get_attribute("data-uid")
+    page.keyboard.press("e")
+    page.keyboard.press("1")
+    expect(page.get_by_text(re.compile("^example:"))).to_contain_text(str(uid))
+    assert len(control()["events"]) == 3
+
+
+def test_a_finger_that_stays_selects_and_taps_add(page: Page, components: str, control: Any) -> None:
+    cards = open_labeller(page, components)
+    touch = """(card, stays) => {
+        const at = {bubbles: true, composed: true, pointerType: "touch", clientX: 5, clientY: 5};
+        card.dispatchEvent(new PointerEvent("pointerdown", at));
+        return new Promise((done) => setTimeout(() => {
+            card.dispatchEvent(new PointerEvent("pointerup", at));
+            card.dispatchEvent(new PointerEvent("click", at));
+            done();
+        }, stays));
+    }"""
+    cards.nth(4).evaluate(touch, 600)
+    expect(page.locator(".lr-card.lr-chosen")).to_have_count(1)
+    cards.nth(6).evaluate(touch, 20)
+    expect(page.locator(".lr-card.lr-chosen")).to_have_count(2)
+    page.locator(".lr-class").first.click()
+    expect(page.locator(".lr-card.lr-answered")).to_have_count(2)
+    expect(page.locator(".lr-told")).to_contain_text("“circle” for 2 pictures.")
+    cards.nth(8).evaluate(touch, 20)  # nothing is held any more: a tap puts into focus
+    expect(cards.nth(8)).to_have_class(re.compile("lr-at"))
+    expect(page.locator(".lr-card.lr-chosen")).to_have_count(0)
+
+
+def test_taking_back_goes_on_after_a_reload(page: Page, components: str, control: Any) -> None:
+    cards = open_labeller(page, components)
+    uids = [cards.nth(k).get_attribute("data-uid") for k in range(2)]
+    page.keyboard.press("1")
+    page.keyboard.press("2")
+    expect(page.locator(".lr-saved")).to_have_text("Saved")
+    open_labeller(page, components)
+    undo = page.get_by_role("button", name=re.compile("Take the last answer back"))
+    expect(undo).to_be_enabled()
+    page.keyboard.press("u")
+    expect(page.locator(".lr-card.lr-at")).to_have_attribute("data-uid", str(uids[1]))
+    expect(page.locator(".lr-saved")).to_have_text("Saved")
+    assert control()["current"] == {uids[0]: ["yes", "c0"]}
+    undo.click()
+    expect(undo).to_be_disabled()
+    expect(page.locator(".lr-saved")).to_have_text("Saved")
+    assert control()["current"] == {}

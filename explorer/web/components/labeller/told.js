@@ -25,7 +25,6 @@ class Told {
     clearTimeout(this.hiding);
     this.asking = (pressed) => {
       this.hide();
-      this.panel.batch.grid.focus({ preventScroll: true });
       go(pressed);
     };
     const sure = el("button", { type: "button", class: "lr-done", textContent: yes, on: { click: (event) => this.asking?.(event.timeStamp) } });
@@ -34,6 +33,7 @@ class Told {
     this.node.setAttribute("role", "alertdialog");
     this.node.replaceChildren(el("span", { textContent: words }), sure, leave);
     this.node.hidden = false;
+    sure.focus({ preventScroll: true }); // else the keys would go to the list that the question came from
   }
 
   /** What the classifier had thought of the picture that was just answered. */
@@ -43,8 +43,10 @@ class Told {
   }
 
   hide() {
+    const focused = this.node.contains(deepFocus());
     this.asking = undefined;
     this.node.hidden = true;
+    if (focused) this.panel.batch.grid.focus({ preventScroll: true });
   }
 
   /** True if the key was meant for a question that is open. */
