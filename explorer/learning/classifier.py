@@ -144,8 +144,8 @@ def fit_classifier(
         weights=full,
         bias=bias,
         calibration=Calibration(fitted.temperature, fitted.spread_weight, offsets),
-        loo_scores=_widened(held_out, trained, n_classes),
-        loo_logits=_widened(logits, trained, n_classes),
+        loo_scores=widened(held_out, trained, n_classes),
+        loo_logits=widened(logits, trained, n_classes),
         loo_accuracy=float(right.mean()),
         loo_balanced_accuracy=float((right * sample).sum() / n),
     )
@@ -157,7 +157,7 @@ def grade_likeness(grades: np.ndarray) -> np.ndarray:
     return 1 - 2 * np.abs(steps[:, None] - steps[None]) / max(len(grades) - 1, 1)
 
 
-def _widened(values: np.ndarray, trained: np.ndarray, n_classes: int) -> np.ndarray:
+def widened(values: np.ndarray, trained: np.ndarray, n_classes: int) -> np.ndarray:
     full = np.full((len(values), n_classes), -np.inf, np.float32)
     full[:, trained] = values
     return full
