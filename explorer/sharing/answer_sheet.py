@@ -166,11 +166,18 @@ class AnswerSheet:
 def as_csv(sheet: AnswerSheet) -> Iterator[bytes]:
     """Formula-safe, with the mark by which Excel knows UTF-8; true and false in words, empty where nothing is known."""
     yield csv_lines([list(sheet.columns)]).encode("utf-8-sig")
+    kinds = sheet.columns
     for piece in sheet.pieces():
-        yield csv_lines([list(row) for row in zip(*piece.values(), strict=True)]).encode()
+        columns = [
+            values if kinds[name] in ("number", "whole") else map(_cell, values) for name, values in piece.items()
+        ]
+        out = io.StringIO()
+        csv.writer(out, lineterminator="\r\n").writerows(zip(*columns, strict=True))
+        yield out.getvalue().encode()
 
 
 def csv_lines(rows: list[list[Any]]) -> str:
+    """A few rows of any values, formula-safe."""
     out = io.StringIO()
     csv.writer(out, lineterminator="\r\n").writerows([_cell(value) for value in row] for row in rows)
     return out.getvalue()

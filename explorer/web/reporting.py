@@ -111,7 +111,8 @@ def _of_the_collection(
         estimate: CollectionEstimate = estimate_collection(
             record, shares, judged.probabilities[order], names, copies, left_out
         )
-        found["in_the_collection"] = f"{estimate.words} {estimate.warning}".strip()
+        equal = "Equal files count once." if estimate.pictures + left_out.sum() < len(space.uids) else ""
+        found["in_the_collection"] = " ".join(filter(None, [estimate.words, equal, estimate.warning]))
         found["in_collection"] = dict(zip(question.class_ids, estimate.counts, strict=True))
     if class_id:
         place = question.class_ids.index(class_id)

@@ -232,6 +232,31 @@ STUBS: list[Stub] = [
         "    return []\n",
         ("tests/unit/test_outliers.py::test_groups_of_copies_hold_files_and_pictures_saved_again",),
     ),
+    # --- second looks, what leaves ---
+    Stub(
+        "second-looks-by-lot",
+        "answers are doubted by lot",
+        "explorer/learning/second_looks.py",
+        "    issues = issues[judged[y[issues]]]\n",
+        "    issues = np.random.default_rng(0).permutation(len(y))[: len(issues)]\n",
+        ("tests/unit/test_second_looks.py::test_turned_answers_come_first",),
+    ),
+    Stub(
+        "table-held-whole",
+        "a table is put together before any of it leaves",
+        "explorer/sharing/answer_sheet.py",
+        "PIECE = 8_192",
+        "PIECE = 10**9",
+        ("tests/unit/test_exports.py::test_many_pictures_leave_in_pieces",),
+    ),
+    Stub(
+        "report-hides-silence",
+        "the report does not say which parts of the collection no answer speaks of",
+        "explorer/sharing/untested.py",
+        "    said += parts\n",
+        "",
+        ("tests/unit/test_report.py::test_what_it_was_not_tested_on",),
+    ),
     # --- the routes ---
     Stub(
         "map-one-colour",
