@@ -13,26 +13,25 @@ from numba import config, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-LANE = 64
-"""Rows of codes, and weights, are padded with zeros to a multiple of this many bytes."""
+from explorer.space.codes import LANE
+
 BLOCK = 2_048
 """Rows that a thread takes at once."""
-FACTORS = np.array([1.0, 0.85, 0.72, 0.6])
-"""Shares of a row's largest value that are tried as the largest code: a few clipped values can buy a finer step."""
 
 
 def has_vnni() -> bool:
     """Does this processor multiply and add bytes 64 at a time (AVX-512 VNNI)?"""
     import llvmlite.binding as llvm
 
-    if config.CPU_NAME or config.CPU_FEATURES:  # numba was told to compile for another
+    if getattr(config, "CPU_NAME", None) or getattr(
+        config, "CPU_FEATURES", None
+    ):  # numba was told to compile for another
         return False
     features = llvm.get_host_cpu_features()
     return all(features.get(name, False) for name in ("avx512f", "avx512bw", "avx512vnni"))
 
 
-@intrinsic
-def _next(typingctx: Any, counter: Any) -> Any:
+def _take(typingctx: Any, counter: Any) -> Any:
     """The value of a (1,) int64 counter, which is one larger afterwards, whoever else counts on it."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -41,6 +40,9 @@ def _next(typingctx: Any, counter: Any) -> Any:
         return builder.atomic_rmw("add", array.data, one, "monotonic")
 
     return types.int64(counter), generate
+
+
+_next: Any = intrinsic(_take)
 
 
 def _four(rows: bool) -> Any:
@@ -124,7 +126,7 @@ _four_columns, _four_rows = _four(rows=False), _four(rows=True)
 
 
 @njit(cache=True, nogil=True)
-def _one(codes: np.ndarray, row: int, weights: np.ndarray, column: int) -> int:
+def _one(codes: np.ndarray, row: int, weights: np.ndarray, column: int) -> Any:
     """A sum of codes times weights, mod 2^32. The casts keep the sum in 32 bits, which is what makes the loop fast."""
     total = np.int32(0)
     for place in range(codes.shape[1]):
@@ -210,55 +212,57 @@ def scan_vnni(
 def quantise(
     counter: np.ndarray,
     vectors: np.ndarray,
-    factors: np.ndarray,
+    signs: np.ndarray,
     codes: np.ndarray,
     scale: np.ndarray,
     error: np.ndarray,
 ) -> None:
-    """(n, d) float32 to codes (n, d') int8, scales (n,) and (n, 2) float32: the length of what the codes miss of the
-    row, and that of the row, both rounded up. Of the steps that are tried the one that misses least is kept, each with
-    the scale that fits its codes best."""
+    """(n, d) float32 to codes (n, d') int8 of the rows as `codes.turned` turns them, scales (n,) and (n, 2) float32:
+    the length of what the codes miss of the row, and that of the row, both rounded up."""
     n, d = vectors.shape
-    tried, best = np.zeros(d, np.int8), np.zeros(d, np.int8)
+    blocks = codes.shape[1] // LANE
+    turned = np.empty((blocks, LANE))
     start = _next(counter) * BLOCK
     while start < n:
         for row in range(start, min(start + BLOCK, n)):
-            largest, length = 0.0, 0.0
+            turned[:] = 0
             for place in range(d):
-                value = np.float64(vectors[row, place])
-                largest = max(largest, abs(value))
-                length += value * value
-            missed, step = length, np.float32(0)
-            best[:] = 0
-            for factor in factors:
-                unit = largest * factor / 127
-                if not unit > 0:
-                    break
-                dot, square = 0.0, 0.0
-                for place in range(d):
-                    value = np.float64(vectors[row, place])
-                    code = min(max(np.rint(value / unit), -127.0), 127.0)
-                    tried[place] = np.int8(code)
-                    dot += value * code
+                turned[place % blocks, place // blocks] = signs[place] * vectors[row, place]
+            largest, length = 0.0, 0.0
+            for block in range(blocks):
+                width = 1
+                while width < LANE:
+                    for first in range(0, LANE, 2 * width):
+                        for place in range(first, first + width):
+                            one, other = turned[block, place], turned[block, place + width]
+                            turned[block, place], turned[block, place + width] = one + other, one - other
+                    width *= 2
+                for place in range(LANE):
+                    value = turned[block, place] / 8  # the root of LANE
+                    turned[block, place] = value
+                    largest = max(largest, abs(value))
+                    length += value * value
+            unit = largest / 127
+            dot, square, missed = 0.0, 0.0, 0.0
+            for block in range(blocks):
+                for place in range(LANE):
+                    code = np.rint(turned[block, place] / unit) if unit > 0 else 0.0
+                    codes[row, block * LANE + place] = np.int8(code)
+                    dot += turned[block, place] * code
                     square += code * code
-                fitted = np.float32(dot / square)
-                off = 0.0
-                for place in range(d):
-                    rest = np.float64(vectors[row, place]) - np.float64(fitted) * tried[place]
-                    off += rest * rest
-                if off < missed:
-                    missed, step = off, fitted
-                    best[:] = tried
-            codes[row, :d] = best
-            codes[row, d:] = 0
+            step = np.float32(dot / square) if square > 0 else np.float32(0)  # the scale that fits the codes best
+            for block in range(blocks):
+                for place in range(LANE):
+                    rest = turned[block, place] - np.float64(step) * codes[row, block * LANE + place]
+                    missed += rest * rest
             scale[row] = step
-            error[row, 0] = np.float32(np.sqrt(missed) * 1.000001 + 1e-37)
+            error[row, 0] = np.float32(np.sqrt(missed) * 1.000001 + 1e-12 * np.sqrt(length) + 1e-37)
             error[row, 1] = np.float32(np.sqrt(length) * 1.000001 + 1e-37)
         start = _next(counter) * BLOCK
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
-def _dot(vectors: np.ndarray, row: int, weights: np.ndarray, column: int) -> float:
+def _dot(vectors: np.ndarray, row: int, weights: np.ndarray, column: int) -> Any:
     total = np.float32(0)
     for place in range(vectors.shape[1]):
         total += vectors[row, place] * weights[column, place]

@@ -1,5 +1,7 @@
 """Compiled loops of `spread`: the symmetric graph by counting sort, and forward push. Kept on disk once compiled."""
 
+from typing import Any
+
 import numpy as np
 from numba import njit, prange
 
@@ -29,7 +31,7 @@ def _reversed(rows: np.ndarray, away: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _weight(distance: float) -> float:
+def _weight(distance: float) -> Any:
     near = max(np.float32(1) - distance, np.float32(0))
     return near * near * near
 
