@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 from explorer.collection.dataset import Dataset
 from explorer.sharing.access import Person
 from explorer.web import state
+from explorer.web.runtime import runtime
 from explorer.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -113,3 +114,29 @@ def test_a_question_is_made_and_a_damaged_one_is_refused(demo_copy):
     assert not app.exception
     assert not app.error
     assert app.query_params["q"]
+
+
+def _new_question(app: AppTest, name: str, answers: str, kind: str = "classes", none: bool = False) -> AppTest:
+    next(box for box in app.text_input if box.label == "Question").set_value(name)
+    next(box for box in app.text_area if box.label.startswith("Answers")).set_value(answers)
+    next(box for box in app.radio if box.label == "How is it answered?").set_value(kind)
+    if none:
+        next(box for box in app.checkbox if box.label.startswith("Offer")).check()
+    return next(button for button in app.button if button.label == "Start labelling").click().run()
+
+
+def test_a_question_is_of_the_kind_that_was_chosen_and_may_have_none_of_these(demo_copy):
+    questions = runtime().questions
+    app = _new_question(opened("label", d="demo"), "How detailed?", "bare\nsome\nrich", "grades", none=True)
+    assert "no place in the order of grades" in app.error[0].value
+    assert questions.list("demo") == []
+    app = _new_question(opened("label", d="demo"), "How detailed?", "bare\nsome\nrich", "grades")
+    assert not app.exception
+    app.session_state["view"] = {"d": "demo", "q": "+"}
+    app.run()
+    app = _new_question(app, "What is it?", "animal\ntool", none=True)
+    assert not app.exception
+    graded, asked = questions.list("demo")
+    assert (graded.kind, [c.name for c in graded.classes]) == ("grades", ["bare", "some", "rich"])
+    assert asked.none_class is not None
+    assert asked.none_class.name == "None of these"

@@ -188,3 +188,40 @@ def test_what_was_answered_last_is_known_after_the_page_was_left(rt, client, spa
     _post(client, question, space, undo_batch=batch["batch_id"])
     items = client.get("/x/demo/recent.json", params={"question": question.id}).json()["items"]
     assert [each["event"] for each in items] == [first]
+
+
+def test_of_several_that_can_be_true_many_get_one_and_the_others_stay_open(rt, client, space, group):
+    which, uids = group
+    question = rt.questions.create("demo", "What is on it?", ["animal", "tool"], kind="attributes")
+    animal, tool = question.class_ids
+    _single(client, question, uids[0], animal)
+    bulk = {"of": "cluster", "method": "kmeans", "id": str(which)}
+    said = _post(client, question, space, bulk=bulk, class_id=tool).json()
+    assert (said["count"], said["left"]) == (len(uids), 0), "an answer about animals says nothing of tools"
+    held, _ = rt.answers.attributes_with_seq(question.id)
+    assert set(held[uids[0]]) == {animal, tool}
+    assert set(held[uids[1]]) == {tool}
+    again = _post(client, question, space, bulk=bulk, class_id=tool).json()
+    assert (again["count"], again["left"]) == (0, len(uids))
+    _post(client, question, space, undo_batch=said["batch_id"])
+    held, _ = rt.answers.attributes_with_seq(question.id)
+    assert {uid: set(each) for uid, each in held.items() if each} == {uids[0]: {animal}}
+
+
+def test_a_split_answer_is_asked_again_until_each_was_answered_anew(rt, client, space, question):
+    alive, _ = question.class_ids
+    old = space.uids[:12:3]
+    for uid in old:
+        _single(client, question, uid, alive)
+    seq = rt.answers.latest_seq(question.id)
+    split = rt.questions.split_class(question.id, alive, ["animal", "plant"])
+    assert set(split.uids) == set(old)
+    asked = {"question": question.id, "space": space.key, "set": f"answered:{alive}:{seq}", "n": 480}
+    items = client.get("/x/demo/batch.json", params=asked).json()["items"]
+    assert {item["uid"] for item in items} == set(old)
+    assert {(item["policy"], item["again"]) for item in items} == {("split", alive)}
+    _single(client, question, old[0], split.classes[0].id)
+    _single(client, question, old[1], alive)  # it stays what it was: asked and answered
+    left = client.get("/x/demo/batch.json", params=asked).json()
+    assert {item["uid"] for item in left["items"]} == set(old[2:])
+    assert left["set"]["open"] == 2
