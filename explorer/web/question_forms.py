@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any, Literal
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from explorer.collection.dataset import Dataset
 from explorer.errors import ExplorerError
@@ -77,30 +78,30 @@ def _created(question_id: str) -> None:
 def edit_question(rt: Runtime, person: Person, question_id: str) -> None:
     """Add, rename, explain, order, merge, split and remove answers; what was answered is never lost."""
     question = rt.questions.get(question_id)
-    done = st.session_state.pop("question-done", "")
-    if done:
-        st.success(done, icon=":material/check:")
+    said = st.empty()  # always there: a sentence that comes or goes must not throw the tabs back to the first
+    if done := st.session_state.pop("question-done", ""):
+        said.success(done, icon=":material/check:")
     change, join, part = st.tabs(["Names and notes", "Merge", "Split"])
     with change:
-        _names(rt, question)
+        _names(rt, question, said)
     with join:
-        _merge(rt, question, person)
+        _merge(rt, question, person, said)
     with part:
-        _split(rt, question)
+        _split(rt, question, said)
 
 
-def _try(work: Callable[[], Any], done: str) -> None:
+def _try(work: Callable[[], Any], done: str, said: DeltaGenerator) -> None:
     """Do it and show the dialog anew, or say in a sentence why not."""
     try:
         work()
     except ExplorerError as error:
-        state.shown(error)
+        said.error(str(error), icon=":material/error:")
         return
     st.session_state["question-done"] = done
     st.rerun(scope="fragment")
 
 
-def _names(rt: Runtime, question: Question) -> None:
+def _names(rt: Runtime, question: Question, said: DeltaGenerator) -> None:
     name = st.text_input("The question itself", value=question.name, key=f"name-{question.id}-{question.name}")
     fields: dict[str, tuple[str, str]] = {}
     for place, c in enumerate(question.classes):
@@ -114,20 +115,21 @@ def _names(rt: Runtime, question: Question) -> None:
         )  # fmt: skip
         fields[c.id] = (new, about)
         with right.container(horizontal=True, gap="small"):
-            _move(rt, question, c.id, place, -1, ":material/arrow_upward:", "Up")
-            _move(rt, question, c.id, place, 1, ":material/arrow_downward:", "Down")
+            _move(rt, question, c.id, place, -1, said)
+            _move(rt, question, c.id, place, 1, said)
             if st.button("", key=f"remove-{key}", icon=":material/delete:", help=f"Remove “{c.name}”"):
-                _try(partial(rt.questions.remove_class, question.id, c.id), f"“{c.name}” is removed.")
+                _try(partial(rt.questions.remove_class, question.id, c.id), f"“{c.name}” is removed.", said)
     added = st.text_input("One more answer", key=f"add-{question.id}-{len(question.classes)}")
     none = _none_choice(question)
     if st.button("Save", type="primary"):
-        _try(lambda: _save(rt, question, name, fields, added, none), "Saved.")
+        _try(lambda: _save(rt, question, name, fields, added, none), "Saved.", said)
 
 
-def _move(rt: Runtime, question: Question, class_id: str, place: int, by: int, icon: str, words: str) -> None:
+def _move(rt: Runtime, question: Question, class_id: str, place: int, by: int, said: DeltaGenerator) -> None:
     ends = not 0 <= place + by < len(question.classes)
+    icon, words = (":material/arrow_upward:", "Up") if by < 0 else (":material/arrow_downward:", "Down")
     if st.button("", key=f"move{by}-{class_id}-{place}", icon=icon, help=words, disabled=ends):
-        _try(lambda: rt.questions.move_class(question.id, class_id, place + by), "Moved.")
+        _try(partial(rt.questions.move_class, question.id, class_id, place + by), "Moved.", said)
 
 
 def _none_choice(question: Question) -> str | None:
@@ -158,7 +160,7 @@ def _save(
         rt.questions.set_none_class(question.id, none or None)
 
 
-def _merge(rt: Runtime, question: Question, person: Person) -> None:
+def _merge(rt: Runtime, question: Question, person: Person, said: DeltaGenerator) -> None:
     st.write("All pictures of one answer count as another one from now on. It can be undone here, with nothing lost.")
     names = {c.id: c.name for c in question.classes}
     if len(names) < 2:
@@ -169,16 +171,16 @@ def _merge(rt: Runtime, question: Question, person: Person) -> None:
         into = right.selectbox("becomes a part of", list(names), index=1, format_func=lambda each: names.get(each, ""))
         if st.button("Merge"):
             done = f"“{names[old]}” counts as “{names[into]}” now."
-            _try(lambda: rt.questions.merge_classes(question.id, old, into, person.id), done)
+            _try(lambda: rt.questions.merge_classes(question.id, old, into, person.id), done, said)
     for merged in rt.questions.merged(question.id):
         left, right = st.columns([4, 2], vertical_alignment="center")
         left.write(f"“{merged.name}” counts as “{names.get(merged.into, 'another answer')}”.")
         if right.button("Bring it back", key=f"unmerge-{merged.id}"):
             done = f"“{merged.name}” is back with its own answers."
-            _try(partial(rt.questions.unmerge, question.id, merged.id), done)
+            _try(partial(rt.questions.unmerge, question.id, merged.id), done, said)
 
 
-def _split(rt: Runtime, question: Question) -> None:
+def _split(rt: Runtime, question: Question, said: DeltaGenerator) -> None:
     st.write(
         "One answer turns out to be several: the new ones are added beside it, and its pictures are asked again. "
         "Until then the old answer stays."
@@ -191,7 +193,7 @@ def _split(rt: Runtime, question: Question) -> None:
             seq = rt.answers.latest_seq(question.id)
             split = rt.questions.split_class(question.id, old, [line for line in new.splitlines() if line.strip()])
         except ExplorerError as error:
-            state.shown(error)
+            said.error(str(error), icon=":material/error:")
             return
         if split.uids:
             state.put(set=f"answered:{old}:{seq}")
