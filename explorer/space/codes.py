@@ -6,10 +6,7 @@ of the bytes of float32 and runs as fast as the memory gives them (see `benchmar
 they are rounded, see `turned`: that halves what is missed (demo: .016 to .008 of a row's length, colours .012 to .006).
 """
 
-import os
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 
 from explorer.errors import BadInput
+from explorer.space.shares import in_shares
 
 FILES = ("codes.i8.npy", "codes.scale.npy", "codes.error.npy")
 _LARGEST = 32_639
@@ -26,8 +24,6 @@ _SUM = 2**31 - 2**16
 _ULP = 2.0**-24
 _NOTHING = 1e-28
 """Added to bounds: scores smaller than this may be flushed to zero."""
-_INLINE = 4_000_000
-"""Multiplications up to which one thread is quicker than telling others."""
 _AT_ONCE = 8_000_000
 """Scores held at once while deciding."""
 _SAMPLE = 4_096
@@ -121,6 +117,7 @@ class Codes:
         The score is float32 over `vectors` (n, d) with `w` (d,), plus `extra` (n,) float32 where it is given. `allowed`
         (n,) bool keeps only some rows. Every row whose bound reaches the n-th best is scored from its vector.
         """
+        self._check(vectors)
         made = self._prepare(np.reshape(w, (-1, 1)), None)
         about, bound = self._scan(made, 0, len(self))[:, 0], self._bound(made)
         if extra is not None:
@@ -147,34 +144,43 @@ class Codes:
         (n,) int64. `extra` (n, C) float32 is added to the scores. Rows whose best two are within their bounds of each
         other are scored from their vectors.
         """
+        return self._decide(weights, bias, vectors, extra)[0]
+
+    def _decide(
+        self, weights: np.ndarray, bias: np.ndarray | None, vectors: np.ndarray, extra: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The same, and (n,) bool: the rows that had to be scored again."""
+        self._check(vectors)
         made = self._prepare(weights, bias)
         count, n = len(made.words), len(self)
         squares = np.asarray(weights, np.float64).T @ np.asarray(weights, np.float64)
         lengths = np.diag(squares)
         apart = np.sqrt(np.maximum(lengths[:, None] + lengths - 2 * squares, 0)) + 1e-6 * made.length + 2 * made.missed
         rounding = np.array([2 * made.missed + 2 * self._ulps * made.length, 16 * _ULP * (1 + made.largest_bias)])
-        best, sure = np.empty(n, np.int64), np.empty(n, np.bool_)
+        columns = _fixed(np.asarray(weights).T, np.float32)
+        offsets = _fixed(np.zeros(count) if bias is None else bias, np.float32)
+        added = _fixed(np.empty((0, count)) if extra is None else extra, np.float32)
+        best, again = np.empty(n, np.int64), np.empty(n, np.bool_)
         step = max(_AT_ONCE // count, 1)
         for start in range(0, n, step):
-            stop = min(start + step, n)
-            scores = self._scan(made, start, stop)
+            here = slice(start, min(start + step, n))
+            scores = self._scan(made, here.start, here.stop)
             if extra is not None:
-                scores += extra[start:stop]
-            here = (scores, self.error[start:stop], apart, rounding, best[start:stop], sure[start:stop])
-            _in_shares("decisions", scores.size * 8, *here)
-        open_rows = np.flatnonzero(~sure)
-        for start in range(0, len(open_rows), step):
-            rows = open_rows[start : start + step]
-            scores = float32_scores(vectors, rows, weights, bias)
-            if extra is not None:
-                scores += extra[rows]
-            best[rows] = scores.argmax(axis=1)
-        return best
+                scores += added[here]
+            arrays = (_fixed(vectors[here], np.float32), columns, offsets, added[here], best[here], again[here])
+            in_shares(
+                _kernel("decide"), scores.size * 8, scores, self.error[here], _fixed(apart), _fixed(rounding), *arrays
+            )
+        return best, again
 
     @property
     def _ulps(self) -> float:
         """Relative to the lengths of row and weights: what float32 may be off in a sum of d products, in any order."""
         return (self.d + 8) * _ULP
+
+    def _check(self, vectors: np.ndarray) -> None:
+        if vectors.shape != (len(self), self.d):
+            raise BadInput(f"These are the codes of ({len(self)}, {self.d}) vectors, not of {vectors.shape}.")
 
     def _prepare(self, weights: np.ndarray, bias: np.ndarray | None) -> _Weights:
         exact = np.asarray(weights, np.float64)
@@ -207,7 +213,9 @@ class Codes:
     def _scan(self, made: _Weights, start: int, stop: int) -> np.ndarray:
         scores = np.empty((stop - start, len(made.words)), np.float32)
         arrays = (made.words, made.octets, made.sums, made.unit, made.bias)
-        _in_shares("scan", scores.size * self.d, self.codes[start:stop], self.scale[start:stop], *arrays, scores)
+        in_shares(
+            _kernel("scan"), scores.size * self.d, self.codes[start:stop], self.scale[start:stop], *arrays, scores
+        )
         return scores
 
     def _bound(self, made: _Weights) -> np.ndarray:
@@ -244,9 +252,13 @@ def float32_scores(
     """
     columns = np.ascontiguousarray(np.asarray(weights, np.float32).T)
     offsets = np.zeros(len(columns), np.float32) if bias is None else np.asarray(bias, np.float32)
+    if columns.ndim != 2 or columns.shape[1] != vectors.shape[1] or offsets.shape != (len(columns),):
+        raise BadInput(f"Weights here are ({vectors.shape[1]}, classes) and a bias each, not {np.shape(weights)}.")
+    if len(rows) and not 0 <= np.min(rows) <= np.max(rows) < len(vectors):
+        raise IndexError(f"There is a row outside 0 to {len(vectors) - 1}.")
     out = np.empty((len(rows), len(columns)), np.float32)
     arrays = (_fixed(vectors, np.float32), _fixed(rows, np.int64), _fixed(columns), _fixed(offsets), out)
-    _in_shares("exact", out.size * vectors.shape[1], *arrays)
+    in_shares(_kernel("exact"), out.size * vectors.shape[1], *arrays)
     return out
 
 
@@ -310,7 +322,7 @@ def _signs(d: int) -> np.ndarray:
 
 def _quantise(vectors: np.ndarray, codes: np.ndarray, scale: np.ndarray, error: np.ndarray) -> None:
     arrays = (_fixed(vectors, np.float32), _fixed(_signs(vectors.shape[1])), codes, scale, error)
-    _in_shares("quantise", vectors.size * 16, *arrays)
+    in_shares(_kernel("quantise"), vectors.size * 16, *arrays)
 
 
 def _with_fours(values: np.ndarray) -> np.ndarray:
@@ -323,41 +335,6 @@ def _fixed(array: np.ndarray, kind: Any = None) -> np.ndarray:
     plain = np.ascontiguousarray(array, kind).view(np.ndarray).view()
     plain.flags.writeable = False
     return plain
-
-
-# --- threads ---
-
-_lock = threading.Lock()
-_helpers: ThreadPoolExecutor | None = None
-
-
-def _forget_helpers() -> None:
-    global _helpers
-    _helpers = None
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_helpers)
-
-
-def _in_shares(name: str, work: float, *arrays: np.ndarray) -> None:
-    """Run a kernel on all cores: the caller takes blocks of rows like the helpers do, so it waits for nobody busy."""
-    kernel = _kernel(name)
-    counter = np.zeros(1, np.int64)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    others = [_pool(cores).submit(kernel, counter, *arrays) for _ in range(cores - 1)] if work > _INLINE else []
-    kernel(counter, *arrays)
-    for other in others:
-        if not other.cancel():
-            other.result()
-
-
-def _pool(cores: int) -> ThreadPoolExecutor:
-    global _helpers
-    with _lock:
-        if _helpers is None:
-            _helpers = ThreadPoolExecutor(max(cores - 1, 1), thread_name_prefix="scan")
-        return _helpers
 
 
 def _kernel(name: str) -> Callable[..., None]:

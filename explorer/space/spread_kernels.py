@@ -3,7 +3,10 @@
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
+
+from explorer.space.scan_kernels import BLOCK, take
+from explorer.space.shares import in_shares
 
 _EDGES = 300_000
 """Edges that one column looks at, at most: a hub that would exceed it is left out."""
@@ -83,38 +86,66 @@ def _ascending(rows: np.ndarray, away: np.ndarray, own: np.ndarray, weights: np.
         own[at], weights[at] = other, weight
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True)
 def _merged(
-    rows: np.ndarray, away: np.ndarray, starts: np.ndarray, sources: np.ndarray, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    counter: np.ndarray,
+    rows: np.ndarray,
+    away: np.ndarray,
+    starts: np.ndarray,
+    sources: np.ndarray,
+    weights: np.ndarray,
+    sizes: np.ndarray,
+    columns: np.ndarray,
+    values: np.ndarray,
+    root: np.ndarray,
+) -> None:
+    """One share of the symmetric graph: without room in `columns` the number of edges of each row, into sizes[1:];
+    with it the edges from sizes[row] on, and the root of the row's degree."""
     n, k = rows.shape
-    sizes = np.zeros(n + 1, np.int64)
-    none_i, none_f = np.empty(0, np.int32), np.empty(0, np.float32)
-    for row in prange(n):
-        own, near = np.empty(k, np.int32), np.empty(k, np.float32)
-        _ascending(rows[row], away[row], own, near)
-        here = slice(starts[row], starts[row + 1])
-        sizes[row + 1] = _merge(own, near, row, sources[here], weights[here], none_i, none_f, False)
-    for row in range(n):
-        sizes[row + 1] += sizes[row]
-    columns, values = np.empty(sizes[n], np.int32), np.empty(sizes[n], np.float32)
-    root = np.zeros(n, np.float32)
-    for row in prange(n):
-        own, near = np.empty(k, np.int32), np.empty(k, np.float32)
-        _ascending(rows[row], away[row], own, near)
-        here, there = slice(starts[row], starts[row + 1]), slice(sizes[row], sizes[row + 1])
-        _merge(own, near, row, sources[here], weights[here], columns[there], values[there], True)
-        root[row] = np.sqrt(values[there].astype(np.float64).sum())
-    for row in prange(n):
-        for at in range(sizes[row], sizes[row + 1]):
-            values[at] /= root[row] * root[columns[at]]
-    return sizes, columns, values, root
+    keep = len(columns) > 0
+    own, near = np.empty(k, np.int32), np.empty(k, np.float32)
+    start = take(counter) * BLOCK
+    while start < n:
+        for row in range(start, min(start + BLOCK, n)):
+            _ascending(rows[row], away[row], own, near)
+            here = slice(starts[row], starts[row + 1])
+            if keep:
+                to = slice(sizes[row], sizes[row + 1])
+                _merge(own, near, row, sources[here], weights[here], columns[to], values[to], True)
+                degree = 0.0
+                for at in range(sizes[row], sizes[row + 1]):
+                    degree += values[at]
+                root[row] = np.sqrt(degree)
+            else:
+                sizes[row + 1] = _merge(own, near, row, sources[here], weights[here], columns, values, False)
+        start = take(counter) * BLOCK
+
+
+@njit(cache=True, nogil=True)
+def _scaled(counter: np.ndarray, sizes: np.ndarray, columns: np.ndarray, values: np.ndarray, root: np.ndarray) -> None:
+    """One share of the edges divided by the roots of both ends' degrees."""
+    n = len(root)
+    start = take(counter) * BLOCK
+    while start < n:
+        for row in range(start, min(start + BLOCK, n)):
+            for at in range(sizes[row], sizes[row + 1]):
+                values[at] /= root[row] * root[columns[at]]
+        start = take(counter) * BLOCK
 
 
 def symmetric(rows: np.ndarray, away: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """(n, k) int32 neighbours and (n, k) float32 distances to S in CSR: (n + 1,) int64 starts, (e,) int32 columns,
     (e,) float32 values, and (n,) float32 roots of the degrees."""
-    return _merged(rows, away, *_reversed(rows, away))
+    graph = (rows, away, *_reversed(rows, away))
+    sizes, root = np.zeros(len(rows) + 1, np.int64), np.zeros(len(rows), np.float32)
+    work = 100.0 * rows.size
+    in_shares(_merged, work, *graph, sizes, np.empty(0, np.int32), np.empty(0, np.float32), root)
+    np.cumsum(sizes, out=sizes)
+    columns, values = np.empty(sizes[-1], np.int32), np.empty(sizes[-1], np.float32)
+    if len(columns):
+        in_shares(_merged, work, *graph, sizes, columns, values, root)
+        in_shares(_scaled, work, sizes, columns, values, root)
+    return sizes, columns, values, root
 
 
 @njit(cache=True, nogil=True)
