@@ -130,6 +130,8 @@ def fit_classifier(
     if ordered:
         mixed = grade_likeness(trained)
         weights, held_out, level = weights @ mixed.astype(np.float32), held_out @ mixed, level @ mixed
+    if classes == 2:
+        weights = np.stack([weights[:, 0], -weights[:, 0]], axis=1)  # to the last bit: one is scanned for both
 
     fitted = calibrate(held_out, shares, place, sample)
     logits = fitted.logits(held_out, shares)

@@ -5,9 +5,6 @@ from typing import Any
 import numba
 import numpy as np
 
-_SAMPLED = 4_096
-_SMALL = 50_000
-
 
 def doubt(logits: np.ndarray) -> np.ndarray:
     """(n, C) float32 logits to (n,) float32: 1 minus the lead of the likeliest class over the second, in shares."""
@@ -17,35 +14,6 @@ def doubt(logits: np.ndarray) -> np.ndarray:
 def advantage(logits: np.ndarray, place: int) -> np.ndarray:
     """(n, C) logits to (n,) float32: the log odds of class `place`, or, for -1, of whichever is likeliest."""
     return _advantage(np.ascontiguousarray(logits), place)
-
-
-def largest(values: np.ndarray, n: int) -> np.ndarray:
-    """Places of the n largest of (m,) values, largest first, ties by place: the same whatever n is.
-
-    In large arrays only what is above a sampled threshold is sorted.
-    """
-    m = len(values)
-    n = min(n, m)
-    if n <= 0:
-        return np.zeros(0, np.int64)
-    if m > _SMALL and n * 20 < m:
-        sample = values[:: max(1, m // _SAMPLED)]
-        rank = min(len(sample) - 1, int(2 * n * len(sample) / m) + 8)
-        floor = np.partition(sample, len(sample) - 1 - rank)[len(sample) - 1 - rank]
-        above = np.flatnonzero(values >= floor)
-        if n <= len(above) < m // 2:
-            return above[_first(values[above], n)]
-    return _first(values, n)
-
-
-def _first(values: np.ndarray, n: int) -> np.ndarray:
-    m = len(values)
-    if n >= m:
-        return np.argsort(-values, kind="stable")
-    edge = np.partition(values, m - n)[m - n]
-    above = np.flatnonzero(values > edge)
-    level = np.flatnonzero(values == edge)[: n - len(above)]
-    return np.concatenate([above[np.argsort(-values[above], kind="stable")], level])
 
 
 def _compiled(function: Any) -> Any:

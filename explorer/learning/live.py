@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from explorer.learning.classifier import LinearClassifier
 from explorer.learning.evaluation import Quality, evaluate
 from explorer.learning.questions import Question, QuestionStore
 from explorer.learning.scoring import AttributeScored, Scored
-from explorer.learning.suggestions import Situation, copies_of, suggest
+from explorer.learning.suggestions import Situation, batch_size, copies_of, suggest
 from explorer.learning.training import Gathered, Prepared, Training, fit, gather
 
 if TYPE_CHECKING:
@@ -96,12 +96,20 @@ class Order:
 
 @dataclass(frozen=True)
 class Suggested:
-    """Pictures to answer next: (uid, probability of being picked) in the order to show them, and why these."""
+    """Pictures to answer next in the order to show them, and why these."""
 
     policy: str
     why: str
-    items: tuple[tuple[str, float], ...]
+    items: tuple["Pick", ...]
     seq: int
+
+
+class Pick(NamedTuple):
+    """A picture, how it was chosen and how likely it was to be: what is stored with its answer."""
+
+    uid: str
+    probability: float
+    policy: str
 
 
 class LiveQuestions:
@@ -190,12 +198,14 @@ class LiveQuestions:
         question_id: str,
         space_key: str,
         policy: str = "useful",
-        n: int = 20,
+        n: int | None = None,
         after_seq: int = 0,
         allowed: np.ndarray | None = None,
         seed: int | None = None,
     ) -> Suggested:
-        """Up to `n` pictures to answer next (see `suggestions`). Without a `seed` the same state gives the same ones.
+        """Up to `n` pictures to answer next (see `suggestions`; None: as many as are best chosen at once).
+
+        Without a `seed` the same state gives the same ones.
 
         `allowed` (n,) bool keeps only some rows of the space, e.g. those that are not gone or on the screen already.
         """
@@ -216,9 +226,12 @@ class LiveQuestions:
         if seed is None:
             seed = int.from_bytes(f"{question_id}:{scores.seq}".encode(), "little") % 2**63
         with self._computing:
-            chosen = suggest(policy, n, situation, seed)
+            chosen = suggest(policy, batch_size(int(scores.answered.sum())) if n is None else n, situation, seed)
         uids = scores.space.uids
-        items = [(uids[int(row)], float(p)) for row, p in zip(chosen.rows, chosen.probabilities, strict=True)]
+        items = [
+            Pick(uids[int(row)], float(probability), "random" if drawn else chosen.policy)
+            for row, probability, drawn in zip(chosen.rows, chosen.probabilities, chosen.drawn, strict=True)
+        ]
         return Suggested(chosen.policy, chosen.why, tuple(items), scores.seq)
 
     def _slot(self, key: tuple[str, str, str]) -> "_Slot":

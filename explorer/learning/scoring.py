@@ -11,13 +11,15 @@ import numpy as np
 
 from explorer.learning.classifier import LinearClassifier, softmax
 from explorer.learning.spreading import Spreading
+from explorer.space.codes import float32_scores, largest
 
 if TYPE_CHECKING:
     from explorer.space import Space
 
 SCANNED_FROM = 16_384
 """Pictures from which the codes are scanned; fewer are computed in float32 at once, in the same time."""
-_BLOCK = 16_384
+_ROUNDING = np.float32(2e-6)
+"""Of the largest logit: what calibrating, adding and comparing in float32 may come to beside the scan's own bound."""
 
 
 class Scored:
@@ -26,20 +28,24 @@ class Scored:
     def __init__(self, space: "Space", classifier: LinearClassifier, spreading: Spreading | None) -> None:
         self.space, self.classifier, self.spreading = space, classifier, spreading
         self.n, self.classes = len(space.uids), classifier.weights.shape[1]
-        self._logits, self._error = self._scan()
-
-    @property
-    def error(self) -> np.ndarray | None:
-        """(n,) float32: how far each logit can be from its float32 value; None where they are those."""
-        return self._error
+        self._trained = np.flatnonzero(np.isfinite(classifier.bias))
+        # of two classes one score is enough: the other is the same with its sign turned
+        self._asked = self._trained[: 1 if len(self._trained) == 2 else None]
+        self._weights = np.ascontiguousarray(classifier.weights[:, self._asked])
+        self._bias = classifier.bias[self._asked].astype(np.float32)
+        if self.n < SCANNED_FROM:
+            self._logits = self.exact(np.arange(self.n))
+            self.error: np.ndarray | None = None
+            """(n,) float32: how far each logit can be from its float32 value; None where they are those."""
+        else:
+            scores, error = space.codes.scores(self._weights, self._bias)
+            self._logits = self._calibrated(scores, None)
+            largest_logit = np.abs(self._logits[:, self._trained]).max()
+            self.error = error * np.float32(classifier.temperature) + _ROUNDING * largest_logit
 
     def exact(self, rows: np.ndarray) -> np.ndarray:
         """(m,) rows to (m, C) float32 logits over the stored vectors."""
-        out = np.empty((len(rows), self.classes), np.float32)
-        for start in range(0, len(rows), _BLOCK):
-            some = rows[start : start + _BLOCK]
-            out[start : start + _BLOCK] = self.classifier.logits(self.space.vectors[some])
-        return self._spread(out, rows)
+        return self._calibrated(float32_scores(self.space.vectors, rows, self._weights, self._bias), rows)
 
     def probabilities_of(self, rows: np.ndarray) -> np.ndarray:
         """(m,) rows to (m, C) float32 exact probabilities."""
@@ -49,9 +55,9 @@ class Scored:
     def probabilities(self) -> np.ndarray:
         """(n, C) float32; the likeliest class of every row is that of float32, the values are within the bound."""
         logits = self._logits.copy()
-        if self._error is not None:
+        if self.error is not None:
             best = np.partition(logits, self.classes - 2, axis=1)[:, -2:]
-            unsettled = np.flatnonzero(best[:, 1] - best[:, 0] <= 2 * self._error)
+            unsettled = np.flatnonzero(best[:, 1] - best[:, 0] <= 2 * self.error)
             logits[unsettled] = self.exact(unsettled)
         shares = softmax(logits)
         shares.flags.writeable = False
@@ -70,66 +76,42 @@ class Scored:
         `allowed` (n,) bool keeps some rows only. Equal rows come in the order of their numbers; the first places are
         the same whatever n is.
         """
-        from explorer.learning.kernels import advantage, largest
+        from explorer.learning.kernels import advantage
 
-        values = advantage(self._logits, -1 if place is None else place)
-        if allowed is not None:
-            values[~allowed] = -np.inf
-        n = min(n, self.n if allowed is None else int(allowed.sum()))
-        if n <= 0:
-            return np.zeros(0, np.int64)
-        if self._error is None:
-            return largest(values, n)
-        reach = 2 * self._error  # each of two logits may be off
-        floor = float(largest_value(values - reach, n))
-        rows = np.flatnonzero(values + reach >= floor)
-        exact = advantage(self.exact(rows), -1 if place is None else place)
-        return rows[np.lexsort((rows, -exact))[:n]]
+        chosen = -1 if place is None else place
+        odds = advantage(self._logits, chosen)
+        if self.error is None:
+            return largest(odds, n, allowed)
+        reach = 2 * self.error  # each of two logits may be off
+        sure = largest(odds - reach, n, allowed)
+        if not len(sure):
+            return sure
+        floor = odds[sure[-1]] - reach[sure[-1]]
+        near = odds + reach >= floor
+        rows = np.flatnonzero(near if allowed is None else near & allowed)
+        return rows[np.lexsort((rows, -advantage(self.exact(rows), chosen)))[:n]]
 
-    def _scan(self) -> tuple[np.ndarray, np.ndarray | None]:
-        if self.n < SCANNED_FROM:
-            return self._spread(self.classifier.logits(self.space.vectors), None), None
-        classifier = self.classifier
-        trained = np.flatnonzero(np.isfinite(classifier.bias))
-        two = len(trained) == 2  # the second score is the first with its sign turned
-        asked = trained[:1] if two else trained
-        found, error = self.space.codes.scores(
-            np.ascontiguousarray(classifier.weights[:, asked]), classifier.bias[asked].astype(np.float32)
-        )
-        temperature = np.float32(classifier.temperature)
-        found *= temperature
-        logits = np.full((self.n, self.classes), -np.inf, np.float32) if self.classes > len(trained) else None
-        if two:
-            found = np.concatenate([found, -found], axis=1)
-        found += classifier.calibration.offsets[trained]
-        if logits is None:
-            logits = found
-        else:
-            logits[:, trained] = found
-        widest = error if error.ndim == 1 else error.max(axis=1)
-        return self._spread(logits, None), widest * temperature
-
-    def _spread(self, logits: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
-        """Add what the graph says, in place, to the logits of these rows (None: all)."""
-        spreading = self.spreading
-        weight = np.float32(self.classifier.calibration.spread_weight)
+    def _calibrated(self, scores: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
+        """Scores of these rows (None: all) to logits, with what the graph says of them."""
+        calibration, spreading = self.classifier.calibration, self.spreading
+        scores *= np.float32(calibration.temperature)
+        if len(self._asked) < len(self._trained):
+            scores = np.concatenate([scores, -scores], axis=1)
+        scores += calibration.offsets[self._trained]
+        logits = scores
+        if self.classes > len(self._trained):
+            logits = np.full((len(scores), self.classes), -np.inf, np.float32)
+            logits[:, self._trained] = scores
+        weight = np.float32(calibration.spread_weight)
         if spreading is None or not weight or not len(spreading.rows):
             return logits
         if rows is None:
             logits[spreading.rows] += weight * spreading.shares
-            return logits
-        at = np.searchsorted(spreading.rows, rows)
-        at[at == len(spreading.rows)] = 0
-        reached = np.flatnonzero(spreading.rows[at] == rows)
-        logits[reached] += weight * spreading.shares[at[reached]]
+        else:
+            at = np.minimum(np.searchsorted(spreading.rows, rows), len(spreading.rows) - 1)
+            reached = np.flatnonzero(spreading.rows[at] == rows)
+            logits[reached] += weight * spreading.shares[at[reached]]
         return logits
-
-
-def largest_value(values: np.ndarray, n: int) -> np.float32:
-    """The n-th largest of (m,) values."""
-    from explorer.learning.kernels import largest
-
-    return np.float32(values[largest(values, n)[-1]])
 
 
 class AttributeScored:
@@ -163,16 +145,11 @@ class AttributeScored:
 
     def top(self, place: int | None, n: int, allowed: np.ndarray | None = None) -> np.ndarray:
         """The first n rows by how likely the attribute at `place` is, or by the likeliest of all attributes."""
-        from explorer.learning.kernels import largest
-
         if place is not None:
             part = self.parts[place]
             return np.zeros(0, np.int64) if part is None else part.top(1, n, allowed)
         values = self.probabilities.max(axis=1)
-        if allowed is None:
-            return largest(values, n)
-        rows = np.flatnonzero(allowed)
-        return rows[largest(values[rows], n)]
+        return largest(values, n, allowed)
 
     def _learnt(self) -> list[tuple[int, Scored]]:
         return [(place, part) for place, part in enumerate(self.parts) if part is not None]

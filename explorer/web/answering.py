@@ -117,8 +117,8 @@ def batch(rt: "Runtime", dataset_id: str, query: dict[str, str]) -> dict[str, An
     picked = rt.live.batch(dataset_id, question.id, space.key, policy, most, allowed=shown)
     scores = rt.live.scores(dataset_id, question.id, space.key)
     items = [
-        {**_asked_card(question, dataset, scores, uid), "probability": probability, "policy": picked.policy}
-        for uid, probability in picked.items
+        {**_asked_card(question, dataset, scores, uid), "probability": probability, "policy": policy}
+        for uid, probability, policy in picked.items
     ]
     return {"why": picked.why, "policy": picked.policy, "items": items}
 

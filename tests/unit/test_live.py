@@ -228,16 +228,16 @@ def test_an_order_and_a_batch_can_be_kept_to_some_pictures(case: Case) -> None:
     assert {item.row for item in page.items} == set(range(40, 60))
     for policy in ("useful", "random", "strange", "borderline", f"likely:{case.question.classes[0].id}"):
         batch = case.batch(policy=policy, n=50, allowed=allowed)
-        assert {uid for uid, _ in batch.items} == set(case.space.uids[40:60])
+        assert {uid for uid, _, _ in batch.items} == set(case.space.uids[40:60])
 
 
 def test_a_batch_skips_what_is_answered_and_stays_the_same_until_something_is(case: Case) -> None:
     first = case.batch(n=10)
     assert first.policy == "first"
-    case.answer([case.space.rows[uid] for uid, _ in first.items])
+    case.answer([case.space.rows[uid] for uid, _, _ in first.items])
     second = case.batch(n=10)
     assert second.policy == "useful"
-    assert not {uid for uid, _ in first.items} & {uid for uid, _ in second.items}
+    assert not {uid for uid, _, _ in first.items} & {uid for uid, _, _ in second.items}
     assert case.batch(n=10) == second
     lots = case.batch(policy="random", n=11)
     assert lots == case.batch(policy="random", n=11)
