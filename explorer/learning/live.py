@@ -21,7 +21,7 @@ from explorer.learning.evaluation import Quality, evaluate
 from explorer.learning.questions import Question, QuestionStore
 from explorer.learning.scoring import AttributeScored, Scored
 from explorer.learning.suggestions import Situation, batch_size, copies_of, suggest
-from explorer.learning.training import Gathered, Prepared, Training, fit, gather
+from explorer.learning.training import Gathered, Prepared, Training, fit, gather, method_of
 
 if TYPE_CHECKING:
     from explorer.space import Space
@@ -40,6 +40,8 @@ class Scores:
     reason: str
     """Why there is no classifier yet, in words; empty when there is."""
     kind: str
+    method: str
+    """What was fitted: one of `methods.METHODS`."""
     class_ids: tuple[str, ...]
     class_names: tuple[str, ...]
     scored: Scored | AttributeScored | None
@@ -147,7 +149,11 @@ class LiveQuestions:
                 raise NotFound(f"Answer {after_seq} is not in the catalogue (any more); reload the page.")
             held = slot.scores
             names = tuple(one.name for one in question.classes)
-            if held is not None and held.space is space and (held.seq, held.class_ids) == (seq, question.class_ids):
+            if (
+                held is not None
+                and held.space is space
+                and (held.seq, held.class_ids, held.method) == (seq, question.class_ids, method_of(question))
+            ):
                 if held.class_names != names:
                     held = slot.scores = replace(held, class_names=names)
                 return held
@@ -277,6 +283,7 @@ class LiveQuestions:
             ready=scored is not None,
             reason="" if scored is not None else _not_ready(question),
             kind=question.kind,
+            method=method_of(question),
             class_ids=question.class_ids,
             class_names=names,
             scored=scored,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from explorer.learning.classifier import LinearClassifier, fit_classifier
+from explorer.learning.methods import METHODS, fit_linear
 from explorer.learning.questions import Question
 from explorer.learning.scoring import AttributeScored, Scored
 from explorer.learning.spreading import spread_answers
@@ -102,17 +103,27 @@ def fit(question: Question, gathered: Gathered, prepared: Prepared) -> Scored | 
         parts = [_fit(part, 2, prepared, ordered=False) if part.classes == 2 else None for part in gathered.parts]
         return AttributeScored(prepared.space, parts) if any(parts) else None
     (part,) = gathered.parts
-    ordered = question.kind == "grades"
-    return _fit(part, len(question.classes), prepared, ordered) if part.classes > 1 else None
+    if part.classes < 2:
+        return None
+    return _fit(part, len(question.classes), prepared, question.kind == "grades", method_of(question))
 
 
-def _fit(part: Training, classes: int, prepared: Prepared, ordered: bool) -> Scored:
+def method_of(question: Question) -> str:
+    """The method that somebody has chosen for this question, ridge else; grades and attributes know no other."""
+    chosen = question.settings.get("method")
+    return chosen if chosen in METHODS and question.kind == "classes" else "ridge"
+
+
+def _fit(part: Training, classes: int, prepared: Prepared, ordered: bool, method: str = "ridge") -> Scored:
     spreading = spread_answers(prepared.graph, part.rows, part.y, classes, part.groups, ordered)
     vectors = np.asarray(prepared.space.vectors[part.rows])
-    classifier: LinearClassifier = fit_classifier(
-        vectors, part.y, classes, part.groups, left_out_shares=spreading.left_out, ordered=ordered
-    )
-    return Scored(prepared.space, classifier, spreading)
+    fitted: LinearClassifier
+    if method == "ridge":
+        left_out = spreading.left_out
+        fitted = fit_classifier(vectors, part.y, classes, part.groups, left_out_shares=left_out, ordered=ordered)
+    else:
+        fitted = fit_linear(method, vectors, part.y, classes, part.groups, spreading.left_out)
+    return Scored(prepared.space, fitted, spreading)
 
 
 def at_most(rows: np.ndarray, y: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:

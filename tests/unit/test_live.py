@@ -323,3 +323,60 @@ def test_a_key_press_is_followed_by_the_new_order_at_once(tmp_path: Path) -> Non
     case.catalog.close()
     print(f"refit, scores and order: best {1000 * min(times):.1f} ms, median {1000 * float(np.median(times)):.1f} ms")
     assert min(times) < 0.1  # 18 ms measured on two busy processors
+
+
+def test_another_method_is_taken_when_asked_for(case: Case) -> None:
+    case.answer(list(range(40)))
+    ridge = case.scores()
+    QuestionStore(case.catalog).set_settings(case.question.id, method="logistic")
+    logistic = case.scores()
+    assert (ridge.method, logistic.method) == ("ridge", "logistic")
+    assert not np.allclose(ridge.probabilities, logistic.probabilities, atol=1e-3)
+    rest = np.arange(40, 120)
+    assert (logistic.probabilities[rest].argmax(1) == case.truth[rest]).mean() > 0.8
+    QuestionStore(case.catalog).set_settings(case.question.id, method="nonsense")
+    np.testing.assert_array_equal(case.scores().probabilities, ridge.probabilities)
+
+
+def test_grades_and_attributes_are_learnt_as_what_they_are(tmp_path: Path) -> None:
+    catalog = Catalog.open(f"sqlite:///{tmp_path / 'kinds.db'}")
+    rng = np.random.default_rng(0)
+    level = rng.integers(5, size=300)
+    direction, noise = rng.normal(size=48), rng.normal(size=(300, 48))
+    X = (level - 2)[:, None] * direction * 0.35 + noise
+    X = (X / np.linalg.norm(X, axis=1, keepdims=True)).astype(np.float32)
+    uids = [f"p{row}" for row in range(300)]
+    space = Drawer(X, uids, [f"h{row}" for row in range(300)])
+    live = LiveQuestions(catalog, lambda dataset, key: space)  # type: ignore[arg-type, return-value]
+    questions, answers = QuestionStore(catalog), AnswerStore(catalog)
+
+    grades = questions.create("photos", "How worn?", list("12345"), kind="grades")
+    answers.record(
+        [
+            AnswerEvent(f"g{row}", grades.id, uids[row], "yes", class_id=grades.class_ids[level[row]])
+            for row in range(60)
+        ]
+    )
+    guess = live.scores("photos", grades.id, "looks").probabilities[60:].argmax(1)
+    assert np.abs(guess - level[60:]).mean() < 1.0
+    assert (np.abs(guess - level[60:]) <= 1).mean() > 0.75
+
+    signs = questions.create("photos", "What is on it?", ["high", "positive", "never asked"], kind="attributes")
+    truth = np.stack([level >= 3, X[:, 0] > 0], axis=1)
+    events = [
+        AnswerEvent(f"a{row}.{place}", signs.id, uids[row], "yes" if truth[row, place] else "no",
+                    class_id=signs.class_ids[place], batch_id=f"b{row}")
+        for row in range(80) for place in range(2)
+    ]  # fmt: skip
+    answers.record(events)
+    found = live.scores("photos", signs.id, "looks")
+    assert found.ready
+    assert found.probabilities.shape == (300, 3)
+    assert ((found.probabilities[80:, 0] > 0.5) == truth[80:, 0]).mean() > 0.8
+    assert ((found.probabilities[80:, 1] > 0.5) == truth[80:, 1]).mean() > 0.65
+    assert (found.probabilities[:, 2] == 0).all()
+    top = live.order("photos", signs.id, "looks", class_id=signs.class_ids[0], n=20)
+    assert truth[[item.row for item in top.items], 0].mean() > 0.9
+    assert len(live.batch("photos", signs.id, "looks", n=8).items) == 8
+    assert found.quality is not None
+    catalog.close()
