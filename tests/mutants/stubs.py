@@ -266,4 +266,28 @@ STUBS: list[Stub] = [
         "codes = np.zeros(len(values), np.uint8)",
         ("tests/unit/test_routes.py::test_the_map_is_what_the_space_says_and_the_filter_takes_dots_off_it",),
     ),
+    Stub(
+        "bulk-answers-again",
+        "a request for many that is sent again is expanded again",
+        "explorer/web/bulk.py",
+        "        if known:\n            return _said(rt, question, batch_id, known, 0, duplicate=True)\n",
+        "",
+        ("tests/unit/test_bulk.py::test_a_group_is_answered_once_and_taken_back_as_one",),
+    ),
+    Stub(
+        "bulk-over-old-answers",
+        "many at once takes the place of answers that were given before",
+        "explorer/web/bulk.py",
+        "        rows = rows[~have[rows]]\n",
+        "        rows = rows[rows >= 0]\n",
+        ("tests/unit/test_bulk.py::test_a_group_is_answered_once_and_taken_back_as_one",),
+    ),
+    Stub(
+        "recent-forgets-undo",
+        "what was taken back is still offered to be taken back",
+        "explorer/web/recent.py",
+        "                off.add(row.undoes)\n",
+        "                pass\n",
+        ("tests/unit/test_bulk.py::test_what_was_answered_last_is_known_after_the_page_was_left",),
+    ),
 ]
