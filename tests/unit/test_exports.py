@@ -14,7 +14,7 @@ from explorer.collection.dataset import Dataset
 from explorer.errors import BadInput, NotFound
 from explorer.learning.questions import Question, QuestionClass
 from explorer.learning.standing import CurrentAnswer, Provenance
-from explorer.sharing.answer_sheet import PIECE, AnswerSheet, as_csv, as_jsonl, as_parquet
+from explorer.sharing.answer_sheet import AnswerSheet, as_csv, as_jsonl, as_parquet
 from explorer.sharing.class_folders import class_folders
 from explorer.sharing.exports import Names, attachment, items_csv, safe_name, zip_stream
 from explorer.workspace import Workspace
@@ -157,7 +157,7 @@ def test_names_that_no_encoding_can_write_leave_in_every_format():
 
 def test_many_pictures_leave_in_pieces():
     """What a million are like: nothing is held but the piece on its way."""
-    n = 3 * PIECE + 5
+    n = 25_000
     items = _items([f"{row:06}.jpg" for row in range(n)])
     probabilities = np.random.default_rng(0).dirichlet([1, 1], n).astype("f4")
     answers = {f"{row:06}.jpg": _said("c0") for row in range(0, n, 100)}
