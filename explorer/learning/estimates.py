@@ -17,6 +17,7 @@ right no more often, so that what is said of accuracy is if anything modest.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.special import betaln, gammaln
@@ -27,11 +28,13 @@ FEW_CHECKS = 20
 _LEVEL = 0.95
 _TAILS = (0.25, 0.75)
 """Prior successes that the lower and the upper end start from (failures: the other way round). 0 and 1 would give the
-exact interval of Clopper & Pearson, which is too wide, ½ and ½ that of Jeffreys, which near 0 holds in 90 % only."""
+exact interval of Clopper & Pearson, which is too wide, ½ and ½ that of Jeffreys, which near 0 holds in 90 % only. The
+prior is about what is open now: when all of a class have been found, none being left must not be ruled out."""
 _FEWEST = 3
 """Checks that a part of the collection needs to be estimated apart."""
 _GRID = 2_000
 _ATOMS = 300
+_BLOCK = 256
 
 
 @dataclass(frozen=True)
@@ -198,24 +201,33 @@ class _Stratum:
 
     def posterior(self, prior: float) -> tuple[np.ndarray, np.ndarray]:
         """(g,) numbers of open pictures that may have the property and (g,) their probabilities."""
+        numbers, width, log = self.likelihood
+        log = log + _choose(self.left, numbers) + betaln(numbers + prior, self.left - numbers + 1 - prior)
+        mass = np.exp(log - log.max()) * width
+        return numbers, mass / mass.sum()
+
+    @cached_property
+    def likelihood(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(g,) numbers, how many each stands for, and the logarithm of the likelihood of each."""
         if self.left <= _GRID:
             numbers = np.arange(self.left + 1.0)
             width = np.ones(self.left + 1)
         else:  # fine near the ends, where a count is known best in proportion
             numbers = self.left * np.sin(np.linspace(0, np.pi / 2, _GRID)) ** 2
             width = np.gradient(numbers)
-        then, since = (self.open_then[0], self.since[0]) if len(self.hit) else (float(self.left), 0.0)
-        total = numbers + since
-        log = _choose(then, total) + betaln(total + prior, then - total + 1 - prior)
-        for hit, still, found in zip(self.hit, self.open_then, self.since, strict=True):
-            share = (numbers + found) / still
-            with np.errstate(divide="ignore"):
-                log += np.log(share) if hit else np.log1p(-share)
-        mass = np.exp(log - log.max()) * width
-        return numbers, mass / mass.sum()
+        log = np.zeros(len(numbers))
+        for hit in (False, True):
+            at = np.flatnonzero(self.hit == hit)
+            for start in range(0, len(at), _BLOCK):
+                some = at[start : start + _BLOCK]
+                of_them = numbers + self.since[some, None]
+                share = (of_them if hit else self.open_then[some, None] - of_them) / self.open_then[some, None]
+                with np.errstate(divide="ignore"):
+                    log += np.log(np.maximum(share, 0)).sum(axis=0)
+        return numbers, width, log
 
 
-def _choose(n: float, k: np.ndarray) -> np.ndarray:
+def _choose(n: int, k: np.ndarray) -> np.ndarray:
     return np.asarray(gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1))
 
 

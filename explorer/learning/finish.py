@@ -25,6 +25,7 @@ _BETS = ((0.2, 0.15), (0.5, 0.15), (0.75, 0.15), (0.9, 0.2), (0.95, 0.25), (0.98
 depend on the target: whoever tries several runs no more than the one risk."""
 _HEDGE = 0.1
 """A rival foretells at least this share of what κ does, so that one find does not end its game."""
+_SUMMARY = 20_000
 _DRY = 20
 """Pictures reviewed since the last find after which drawing by lot tells more than reviewing on."""
 
@@ -57,8 +58,8 @@ class Plan:
     """Pictures to review from the top of `queue` for the target to be reached, as far as the estimates go."""
     reviewed_by: Estimate
     """The same for the low and the high number of pictures of the class."""
-    checks: int
-    """Pictures to draw by lot after that, for the verdict to say so with its risk."""
+    to_be_sure: int
+    """About so many more, reviewed or drawn by lot, until the verdict says so with its risk: the cheapest mixture."""
     next: str
     """"review" the queue, or "check": draw by lot. After a dry spell lots tell more, after a find the queue does."""
     queue: np.ndarray
@@ -181,12 +182,14 @@ def plan(
     guessed: np.ndarray,
     name: str,
     target: float = 0.95,
+    prior: float = 0.5,
 ) -> Plan:
     """How many pictures of a class there are, and what is left to do for `target` of them to be found.
 
-    `shares` (n,): how likely each picture is of the class. They are moved, all in the same way, until they add up to
-    the number estimated from the checks; without checks they are taken as they are. Of all depths of the queue the one
-    is named that takes the fewest pictures in all, reviewed and drawn by lot.
+    `shares` (n,): how likely each picture is of the class if it were as frequent as `prior` (the classifier's are as
+    if all classes were equally frequent). What they say of the number is found by moving them until they agree with
+    their own mean (Saerens, Latinne & Decaestecker 2002); where the checks contradict, their interval's end is taken.
+    Moved to add up to that number they tell how deep in the queue it lies.
     """
     _check_target(target)
     total, _ = recall_interval(record, place, stands, guessed)
@@ -195,11 +198,13 @@ def plan(
     still[record.rows] = False
     queue = np.flatnonzero(still)
     queue = queue[np.argsort(-shares[queue], kind="stable")].astype(np.int64)
+    likely = _number(shares[stands], prior)
     if not record.checks.any():
-        total = Estimate(found + float(round(float(shares[queue].sum()))), total.low, total.high)
-    depth = [_depth(shares[queue], found, wanted - found, target) for wanted in (total.value, total.low, total.high)]
-    review, checks = _cheapest(shares[queue], found, total.value - found, target)
-    review = max(review, depth[0])
+        total = Estimate(float(np.clip(round(likely), total.low, total.high)), total.low, total.high)
+    supposed = float(np.clip(likely, total.low, total.high))
+    depth = [_depth(shares[queue], found, wanted - found, target) for wanted in (supposed, total.low, total.high)]
+    deep, draws = _cheapest(shares[queue], found, supposed - found, target)
+    surely = max(deep + draws - depth[0], 0)
     said = (
         f"Of {int(stands.sum()):,} pictures about {total.value:,.0f} ({total.low:,.0f}–{total.high:,.0f}) are “{name}”"
     )
@@ -207,17 +212,17 @@ def plan(
         sentence = (
             f"{said}, as far as the classifier can tell. Draw some random checks first: nothing else is evidence."
         )
-    elif not review and not checks:
-        sentence = f"{said}; you have found {found:,}."
+    elif not depth[0]:
+        sentence = f"{said}; you have found {found:,}. To be sure takes about {surely:,} more, drawn by lot."
     else:
         sentence = (
-            f"{said}; you have found {found:,}. Review these {review:,} and the list is about {100 * target:.0f} % "
-            f"complete; about {checks:,} more drawn by lot make sure of it."
+            f"{said}; you have found {found:,}. Review these {depth[0]:,} and the list is about {100 * target:g} % "
+            f"complete; to be sure of it takes about {surely:,} more, reviewed or drawn by lot."
         )
     finds = np.flatnonzero(record.y == place)
     spell = int((~record.checks[finds[-1] + 1 :]).sum()) if len(finds) else 0
-    step = "review" if review and spell < _DRY else "check"
-    return Plan(total, found, review, Estimate(depth[0], depth[1], depth[2]), checks, step, queue, sentence)
+    step = "review" if (depth[0] or deep) and spell < _DRY else "check"
+    return Plan(total, found, depth[0], Estimate(depth[0], depth[1], depth[2]), surely, step, queue, sentence)
 
 
 def _depth(shares: np.ndarray, found: int, missing: float, target: float) -> int:
@@ -235,6 +240,7 @@ def _cheapest(shares: np.ndarray, found: int, missing: float, target: float) -> 
         return 0, 0
     gathered = np.concatenate([[0.0], np.cumsum(_moved(shares, missing))])
     best = (len(shares), 0)
+    playing = sum(part for rival, part in _BETS if rival <= target)  # the rivals that foretell nothing more by then
     for depth in np.unique(np.linspace(0, len(shares), 201).astype(int))[:-1]:
         left, rest = len(shares) - int(depth), missing - gathered[depth]
         allowed = _allowed(found + gathered[depth], target) + 1
@@ -242,7 +248,7 @@ def _cheapest(shares: np.ndarray, found: int, missing: float, target: float) -> 
         if real >= foretold:
             continue
         growth = (real * np.log(real / foretold) if real else 0.0) + (1 - real) * np.log((1 - real) / (1 - foretold))
-        draws = int(np.ceil(-np.log(RISK / 4) / growth))
+        draws = int(np.ceil(-np.log(RISK * playing) / growth / (1 - _HEDGE)))
         draws = int(np.ceil(left * (1 - np.exp(-draws / left))))  # without replacement, each one shrinks the rest
         if depth + draws < sum(best):
             best = (int(depth), draws)
@@ -258,6 +264,20 @@ def _moved(shares: np.ndarray, wanted: float) -> np.ndarray:
         middle = (low + high) / 2
         low, high = (middle, high) if (1 / (1 + np.exp(-(logit + middle)))).sum() < wanted else (low, middle)
     return np.asarray(1 / (1 + np.exp(-(logit + low))))
+
+
+def _number(shares: np.ndarray, prior: float) -> float:
+    """How many of (n,) pictures are of a class, by (n,) shares that hold where it is as frequent as `prior`."""
+    held = np.clip(np.asarray(shares, np.float64), 1e-6, 1 - 1e-6)
+    if len(held) > _SUMMARY:
+        held = np.quantile(held, (np.arange(_SUMMARY) + 0.5) / _SUMMARY)
+    odds, frequent = held / (1 - held), prior
+    for _ in range(200):
+        moved = odds * (frequent / (1 - frequent)) / (prior / (1 - prior))
+        before, frequent = frequent, float(np.clip((moved / (1 + moved)).mean(), 1e-6, 1 - 1e-6))
+        if abs(frequent - before) < 1e-7:
+            break
+    return frequent * len(shares)
 
 
 def _allowed(found: float, target: float) -> int:

@@ -138,7 +138,7 @@ def _logit(shares: np.ndarray) -> np.ndarray:
 
 
 def _spread(drawn: np.ndarray) -> np.ndarray:
-    return np.concatenate([drawn.mean(axis=0, keepdims=True), np.quantile(drawn, [0.025, 0.975], axis=0)])
+    return np.asarray(np.quantile(drawn, [0.5, 0.025, 0.975], axis=0))
 
 
 def _estimate(three: np.ndarray) -> Estimate:
