@@ -18,6 +18,8 @@ from explorer.errors import BadInput, NotFound
 from explorer.learning.answers import AnswerStore, CurrentAnswer
 from explorer.learning.classifier import LinearClassifier
 from explorer.learning.evaluation import Quality, evaluate
+from explorer.learning.familiarity import unlike
+from explorer.learning.judgement import Judgement
 from explorer.learning.questions import Question, QuestionStore
 from explorer.learning.scoring import AttributeScored, Scored
 from explorer.learning.suggestions import Situation, batch_size, copies_of, suggest
@@ -35,6 +37,7 @@ AT_ONCE = 2
 class Scores:
     """What is known of every picture of one space, as of answer `seq`."""
 
+    dataset_id: str
     seq: int
     ready: bool
     reason: str
@@ -76,7 +79,10 @@ class Scores:
 
 @dataclass(frozen=True)
 class Ranked:
-    """One picture in an order. `class_id` is the likeliest class (or the one asked for), `p` its share."""
+    """One picture in an order. `class_id` is the likeliest class (or the one asked for), `p` its share.
+
+    `unlike`: nothing like it was answered, so that `p` says little.
+    """
 
     uid: str
     row: int
@@ -84,6 +90,7 @@ class Ranked:
     class_id: str | None
     p: float | None
     answer: CurrentAnswer | None
+    unlike: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,7 +165,7 @@ class LiveQuestions:
                     held = slot.scores = replace(held, class_names=names)
                 return held
             with self._computing:
-                prepared = self._prepare(dataset_id, space)
+                prepared = self.prepared(dataset_id, space)
                 gathered = gather(question, answers, attributes, prepared)
                 slot.scores = self._compute(question, prepared, gathered, answers, seq)
             return slot.scores
@@ -192,9 +199,10 @@ class LiveQuestions:
         rows = scores.scored.top(place, offset + n, allowed)[offset:]
         shares = scores.scored.probabilities_of(rows)
         best = np.full(len(rows), place) if place is not None else shares.argmax(axis=1)
+        strange = self.unlike(scores, rows)
         items = [
-            _ranked(scores, int(row), scores.class_ids[at], float(share[at]))
-            for row, at, share in zip(rows, best, shares, strict=True)
+            _ranked(scores, int(row), scores.class_ids[at], float(share[at]), bool(odd))
+            for row, at, share, odd in zip(rows, best, shares, strange, strict=True)
         ]
         return Order(scores, tuple(items), total)
 
@@ -216,7 +224,7 @@ class LiveQuestions:
         `allowed` (n,) bool keeps only some rows of the space, e.g. those that are not gone or on the screen already.
         """
         scores = self.scores(dataset_id, question_id, space_key, after_seq)
-        prepared = self._prepare(dataset_id, scores.space)
+        prepared = self.prepared(dataset_id, scores.space)
         situation = Situation(
             vectors=scores.space.vectors,
             copies=prepared.copies,
@@ -240,6 +248,30 @@ class LiveQuestions:
         ]
         return Suggested(chosen.policy, chosen.why, tuple(items), scores.seq)
 
+    def unlike(self, scores: Scores, rows: np.ndarray) -> np.ndarray:
+        """(k,) bool: which of the rows are unlike anything answered with a class (see `familiarity`)."""
+        known = np.unique(np.concatenate([part.rows for part in scores.parts]))
+        groups = self.prepared(scores.dataset_id, scores.space).groups[known]
+        return unlike(scores.space.vectors, rows, known, groups)
+
+    def judgement(
+        self, dataset_id: str, question_id: str, space_key: str, attribute: str = "", after_seq: int = 0
+    ) -> Judgement:
+        """How good it is, how many there are, what is left to do; computed anew when the scores are.
+
+        `attribute`: the class to judge, of a question with several that can be true at once. Raises BadInput while
+        there is no classifier, NotFound as `scores` does.
+        """
+        scores = self.scores(dataset_id, question_id, space_key, after_seq)
+        slot = self._slot((dataset_id, question_id, space_key))
+        with slot.lock:
+            held = slot.judged.get(attribute)
+            if held is None or held.scores is not scores:
+                provenance, checks = self._answers.provenance(question_id), self._answers.random_checks(question_id)
+                held = Judgement(scores, provenance, checks, self.prepared(dataset_id, scores.space), attribute)
+                slot.judged[attribute] = held
+            return held
+
     def _slot(self, key: tuple[str, str, str]) -> "_Slot":
         with self._lock:
             slot = self._held.setdefault(key, _Slot())
@@ -248,7 +280,8 @@ class LiveQuestions:
                 self._held.popitem(last=False)
             return slot
 
-    def _prepare(self, dataset_id: str, space: "Space") -> Prepared:
+    def prepared(self, dataset_id: str, space: "Space") -> Prepared:
+        """What the questions of a space share; made at the first call, a second or so at 100,000 pictures."""
         key = (dataset_id, space.key)
         with self._lock:
             held = self._prepared.get(key)
@@ -279,6 +312,7 @@ class LiveQuestions:
         scored = fit(question, gathered, prepared)
         names = tuple(one.name for one in question.classes)
         return Scores(
+            dataset_id=question.dataset_id,
             seq=seq,
             ready=scored is not None,
             reason="" if scored is not None else _not_ready(question),
@@ -304,6 +338,7 @@ class _Slot:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.scores: Scores | None = None
+        self.judged: dict[str, Judgement] = {}
 
 
 def _not_ready(question: Question) -> str:
@@ -329,6 +364,6 @@ def _quality(
     return min(judged, key=lambda quality: quality.balanced_accuracy)
 
 
-def _ranked(scores: Scores, row: int, class_id: str | None, p: float | None) -> Ranked:
+def _ranked(scores: Scores, row: int, class_id: str | None, p: float | None, strange: bool = False) -> Ranked:
     uid = scores.space.uids[row]
-    return Ranked(uid, row, scores.space.hashes[row], class_id, p, scores.answers.get(uid))
+    return Ranked(uid, row, scores.space.hashes[row], class_id, p, scores.answers.get(uid), strange)
