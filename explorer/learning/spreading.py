@@ -66,8 +66,8 @@ def spread_answers(
     if ordered:
         places = np.flatnonzero(trained)
         mixed = grade_likeness(places).astype(np.float32)
-        for each in shares:
-            each[:, places] = each[:, places] @ mixed
+        for table in shares:
+            table[:, places] = table[:, places] @ mixed
     return Spreading(reached, *shares)
 
 
