@@ -151,8 +151,7 @@ def estimates(collection: Collection, seed: int) -> dict[str, Any]:
     before = scored.probabilities.argmax(axis=1) == question.y
     labelling.go_on(answers + more)
     after = labelling.learnt().probabilities.argmax(axis=1) == question.y
-    still = labelling.open()
-    gain, forecast = float(after[still].mean() - before[still].mean()), curve.forecast(more)
+    gain, forecast = _balanced(labelling, after) - _balanced(labelling, before), curve.forecast(more)
     n = len(question.y)
     return {
         "kind": question.kind,
@@ -163,6 +162,13 @@ def estimates(collection: Collection, seed: int) -> dict[str, Any]:
         "prevalence": _held(count, there, 1 / n),
         **({"forecast": _held(forecast, gain)} if not curve.reason else {}),
     }
+
+
+def _balanced(labelling: Labelling, right: np.ndarray) -> float:
+    """Balanced accuracy among the pictures without an answer."""
+    still = labelling.open()
+    y = labelling.question.y[still]
+    return float(np.mean([right[still[y == each]].mean() for each in np.unique(y)]))
 
 
 def finish(collection: Collection, seed: int) -> dict[str, Any]:

@@ -81,7 +81,8 @@ def evaluate(
     answered = np.flatnonzero(counts)
     recalls = np.diag(confusion)[answered] / counts[answered]
     balanced = float(recalls.mean())
-    balanced_low, balanced_high = _balanced_interval(balanced, recalls, counts[answered] * weight)
+    worth = balanced_worth(recalls, counts[answered] * weight)
+    balanced_low, balanced_high = wilson(balanced * worth, worth)
 
     chance = 1 / len(answered)
     if n < 2 * len(answered) + 2:
@@ -108,16 +109,15 @@ def evaluate(
     )
 
 
-def _balanced_interval(balanced: float, recalls: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
-    """95 % interval of a mean of recalls: Wilson's for as many answers as would be equally uncertain together.
+def balanced_worth(recalls: np.ndarray, counts: np.ndarray) -> float:
+    """How many answers would make a plain share as uncertain as the mean of (C,) recalls of (C,) answers each.
 
     Each recall's variance is taken half an answer away from 0 and 1, where it would be zero.
     """
     shrunk = (recalls * counts + 0.5) / (counts + 1)
     variance = float((shrunk * (1 - shrunk) / counts).sum()) / len(recalls) ** 2
     middle = float(shrunk.mean())
-    effective = middle * (1 - middle) / variance
-    return wilson(balanced * effective, effective)
+    return middle * (1 - middle) / variance
 
 
 def _grade(balanced: float, balanced_low: float, chance: float) -> str:

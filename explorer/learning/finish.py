@@ -227,11 +227,11 @@ def plan(
 
 def _depth(shares: np.ndarray, found: int, missing: float, target: float) -> int:
     """The first pictures of a queue to review until `target` of all are expected to be found."""
-    if missing <= 0 or not len(shares):
+    wanted = target * (found + missing) - 1e-9
+    if missing <= 0 or not len(shares) or found >= wanted:
         return 0
     gathered = found + np.cumsum(_moved(shares, missing))
-    return int(min(np.searchsorted(gathered, target * (found + missing) - 1e-9) + 1, len(shares))) if (
-        found < target * (found + missing)) else 0  # fmt: skip
+    return min(int(np.searchsorted(gathered, wanted)) + 1, len(shares))
 
 
 def _cheapest(shares: np.ndarray, found: int, missing: float, target: float) -> tuple[int, int]:
