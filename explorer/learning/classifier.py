@@ -133,7 +133,8 @@ def fit_classifier(
     if classes == 2:
         weights = np.stack([weights[:, 0], -weights[:, 0]], axis=1)  # to the last bit: one is scanned for both
 
-    fitted = calibrate(held_out, shares, place, sample)
+    with _threads_for(0):
+        fitted = calibrate(held_out, shares, place, sample)
     logits = fitted.logits(held_out, shares)
     right = logits.argmax(1) == place
     full = np.zeros((d, n_classes), np.float32)

@@ -46,7 +46,9 @@ class Judgement:
         self._prepared = prepared
         self.names = scores.class_names
         scored = scores.scored
-        self.part: Training = scores.parts[0] if scores.parts else Training(*[np.zeros(0, np.int64)] * 3)
+        self.part: Training = (
+            scores.parts[0] if scores.parts else Training(*[np.zeros(0, np.int64)] * 3, np.zeros(0, bool))
+        )
         if isinstance(scored, AttributeScored):
             if attribute not in scores.class_ids:
                 raise BadInput("This answer does not belong to the question (any more); reload the page.")
@@ -73,12 +75,19 @@ class Judgement:
 
     @cached_property
     def quality(self) -> Quality:
-        return evaluate(self.scored.classifier, self.part.y, list(self.names), self.part.groups)
+        return judged(self.scored, self.part, list(self.names))
 
     @cached_property
     def closer(self) -> CloserLook:
+        """Its places are those of `witnesses`."""
         kind = self.scores.kind if len(self.names) == len(self.scores.class_names) else "classes"
-        return look_closer(self.left_out, self.part.y, self.names, self.part.groups, kind)
+        at = self.witnesses
+        return look_closer(self.left_out[at], self.part.y[at], self.names, self.part.groups[at], kind)
+
+    @cached_property
+    def witnesses(self) -> np.ndarray:
+        """Places of the answers that judge: those given one by one, where there are any."""
+        return witnesses(self.part)
 
     @cached_property
     def collection(self) -> CollectionEstimate:
@@ -126,6 +135,18 @@ class Judgement:
         return float(unlike(self.space.vectors, rows, self.part.rows, self.part.groups).mean())
 
 
+def judged(scored: Scored, part: Training, names: list[str]) -> Quality:
+    """The quality by the answers that were given one by one; by all where none was."""
+    at = witnesses(part)
+    return evaluate(scored.classifier.loo_probabilities()[at], part.y[at], names, part.groups[at])
+
+
+def witnesses(part: Training) -> np.ndarray:
+    """Places of the answers given one by one, if they are of two classes; else of all."""
+    own = np.flatnonzero(part.witnesses)
+    return own if len(np.unique(part.y[own])) > 1 else np.arange(len(part.y))
+
+
 @dataclass(frozen=True)
 class Confused:
     """One cell of the confusion matrix: the answered pictures in it."""
@@ -138,6 +159,7 @@ class Confused:
 def confused(judgement: Judgement, answered: int, guessed: int) -> Confused:
     """The pictures answered as one class and taken for another (or the same), the surest first."""
     guess = judgement.left_out.argmax(axis=1)
-    at = np.flatnonzero((judgement.part.y == answered) & (guess == guessed))
+    at = judgement.witnesses
+    at = at[(judgement.part.y[at] == answered) & (guess[at] == guessed)]
     at = at[np.argsort(-judgement.left_out[at, guessed], kind="stable")]
     return Confused(answered, guessed, tuple(judgement.space.uids[row] for row in judgement.part.rows[at]))

@@ -1,117 +1,177 @@
-"""The loops over every picture that a key press waits for, compiled; their code is kept on disk between runs."""
+"""The loops over every picture that a key press waits for, compiled; their code is kept on disk between runs.
+
+Each takes blocks of rows from a counter, so that all cores share one (`space.shares`).
+"""
 
 from typing import Any
 
 import numba
 import numpy as np
 
+from explorer.space.scan_kernels import BLOCK, take
+from explorer.space.shares import in_shares
+
+Graph = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""The matrix S of `space.spread` in rows: starts, columns, values."""
+
 
 def doubt(logits: np.ndarray) -> np.ndarray:
     """(n, C) float32 logits to (n,) float32: 1 minus the lead of the likeliest class over the second, in shares."""
-    return _doubt(np.ascontiguousarray(logits))
+    out = np.empty(len(logits), np.float32)
+    in_shares(_doubt, 10.0 * logits.size, _plain(logits), out)
+    return out
 
 
 def advantage(logits: np.ndarray, place: int) -> np.ndarray:
     """(n, C) logits to (n,) float32: the log odds of class `place`, or, for -1, of whichever is likeliest."""
-    return _advantage(np.ascontiguousarray(logits), place)
+    out = np.empty(len(logits), np.float32)
+    in_shares(_advantage, 10.0 * logits.size, _plain(logits), np.array([place]), out)
+    return out
+
+
+def diffused(graph: Graph, mass: np.ndarray, alpha: float, steps: int) -> np.ndarray:
+    """(n,) float32: mass + alpha S mass + … + alpha^steps S^steps mass."""
+    out = mass
+    for _ in range(steps):
+        before, out = out, np.empty_like(mass)
+        in_shares(_step, 2.0 * len(graph[1]), *graph, before, mass, np.array([alpha], np.float32), out)
+    return out
+
+
+def diffused_at(graph: Graph, mass: np.ndarray, alpha: float, rows: np.ndarray) -> np.ndarray:
+    """The same after two steps for some (m,) rows only, without looking at the others."""
+    out = np.empty(len(rows), np.float32)
+    in_shares(_two_steps, 400.0 * len(rows), *graph, mass, np.array([alpha], np.float32), rows, out)
+    return out
+
+
+def gathered(
+    n: int, rows: np.ndarray, values: np.ndarray, starts: np.ndarray, y: np.ndarray, classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sum columns that lie one after another: column j has the entries from starts[j] on and counts for class y[j].
+
+    Returns the (t,) rows that occur, ascending, and their (t, classes) float64 sums.
+    """
+    mark = np.zeros(n, np.int32)
+    mark[rows] = 1
+    reached = np.flatnonzero(mark)
+    mark[reached] = np.arange(len(reached), dtype=np.int32)
+    sums = np.zeros((len(reached), classes))
+    _add(rows, values, starts, y, mark, sums)
+    return reached, sums
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array, np.float32)
 
 
 def _compiled(function: Any) -> Any:
-    return numba.njit(parallel=True, nogil=True, cache=True, fastmath={"contract", "reassoc"})(function)
+    return numba.njit(nogil=True, cache=True, fastmath={"contract", "reassoc"})(function)
 
 
 @_compiled
-def _doubt(logits: np.ndarray) -> np.ndarray:
+def _doubt(counter: np.ndarray, logits: np.ndarray, out: np.ndarray) -> None:
     n, classes = logits.shape
-    out = np.empty(n, np.float32)
-    for row in numba.prange(n):
-        best, second = -np.inf, -np.inf
-        for place in range(classes):
-            value = logits[row, place]
-            if value > best:
-                second, best = best, value
-            elif value > second:
-                second = value
-        if classes == 2:
-            lead = np.exp(second - best)
-            out[row] = 2 * lead / (1 + lead)
-        else:
-            total = np.float32(0)
+    start = take(counter) * BLOCK
+    while start < n:
+        for row in range(start, min(start + BLOCK, n)):
+            best, second = np.float32(-np.inf), np.float32(-np.inf)
             for place in range(classes):
-                total += np.exp(logits[row, place] - best)
-            out[row] = 1 - (1 - np.exp(second - best)) / total
-    return out
+                value = logits[row, place]
+                if value > best:
+                    second, best = best, value
+                elif value > second:
+                    second = value
+            if classes == 2:
+                lead = np.exp(second - best)
+                out[row] = 2 * lead / (1 + lead)
+            else:
+                total = np.float32(0)
+                for place in range(classes):
+                    total += np.exp(logits[row, place] - best)
+                out[row] = 1 - (1 - np.exp(second - best)) / total
+        start = take(counter) * BLOCK
 
 
 @_compiled
-def _advantage(logits: np.ndarray, chosen: int) -> np.ndarray:
+def _advantage(counter: np.ndarray, logits: np.ndarray, chosen: np.ndarray, out: np.ndarray) -> None:
     n, classes = logits.shape
-    out = np.empty(n, np.float32)
-    for row in numba.prange(n):
-        place = chosen
-        if place < 0:
-            place = 0
-            for other in range(1, classes):
-                if logits[row, other] > logits[row, place]:
-                    place = other
-        best = -np.inf
-        for other in range(classes):
-            if other != place and logits[row, other] > best:
-                best = logits[row, other]
-        if classes == 2:
-            out[row] = logits[row, place] - best
-        else:
-            total = np.float32(0)
+    start = take(counter) * BLOCK
+    while start < n:
+        for row in range(start, min(start + BLOCK, n)):
+            place = chosen[0]
+            if place < 0:
+                place = 0
+                for other in range(1, classes):
+                    if logits[row, other] > logits[row, place]:
+                        place = other
+            best = np.float32(-np.inf)
             for other in range(classes):
-                if other != place and logits[row, other] > -np.inf:
-                    total += np.exp(logits[row, other] - best)
-            out[row] = logits[row, place] - best - np.log(total)
-    return out
-
-
-def diffused(
-    graph: tuple[np.ndarray, np.ndarray, np.ndarray], mass: np.ndarray, alpha: float, steps: int
-) -> np.ndarray:
-    """(n,) float32: mass + alpha S mass + … + alpha^steps S^steps mass; `graph` is S as starts, columns, values."""
-    out = mass
-    for _ in range(steps):
-        out = _step(*graph, out, mass, np.float32(alpha))
-    return out
-
-
-def diffused_at(
-    graph: tuple[np.ndarray, np.ndarray, np.ndarray], mass: np.ndarray, alpha: float, rows: np.ndarray
-) -> np.ndarray:
-    """The same after two steps for some (m,) rows only, without looking at the others."""
-    return _two_steps(*graph, mass, np.float32(alpha), rows)
+                if other != place and logits[row, other] > best:
+                    best = logits[row, other]
+            if classes == 2:
+                out[row] = logits[row, place] - best
+            else:
+                total = np.float32(0)
+                for other in range(classes):
+                    if other != place and logits[row, other] > -np.inf:
+                        total += np.exp(logits[row, other] - best)
+                out[row] = logits[row, place] - best - np.log(total)
+        start = take(counter) * BLOCK
 
 
 @_compiled
 def _step(
-    starts: np.ndarray, columns: np.ndarray, values: np.ndarray, mass: np.ndarray, source: np.ndarray, alpha: float
-) -> np.ndarray:
-    out = np.empty_like(source)
-    for row in numba.prange(len(source)):
-        total = np.float32(0)
-        for at in range(starts[row], starts[row + 1]):
-            total += values[at] * mass[columns[at]]
-        out[row] = source[row] + alpha * total
-    return out
+    counter: np.ndarray,
+    starts: np.ndarray,
+    columns: np.ndarray,
+    values: np.ndarray,
+    mass: np.ndarray,
+    source: np.ndarray,
+    alpha: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    n = len(source)
+    start = take(counter) * BLOCK
+    while start < n:
+        for row in range(start, min(start + BLOCK, n)):
+            total = np.float32(0)
+            for at in range(starts[row], starts[row + 1]):
+                total += values[at] * mass[columns[at]]
+            out[row] = source[row] + alpha[0] * total
+        start = take(counter) * BLOCK
 
 
 @_compiled
 def _two_steps(
-    starts: np.ndarray, columns: np.ndarray, values: np.ndarray, mass: np.ndarray, alpha: float, rows: np.ndarray
-) -> np.ndarray:
-    out = np.empty(len(rows), np.float32)
-    for place in numba.prange(len(rows)):
-        row = rows[place]
-        total = mass[row]
-        for at in range(starts[row], starts[row + 1]):
-            other = columns[at]
-            inner = mass[other]
-            for beyond in range(starts[other], starts[other + 1]):
-                inner += alpha * values[beyond] * mass[columns[beyond]]
-            total += alpha * values[at] * inner
-        out[place] = total
-    return out
+    counter: np.ndarray,
+    starts: np.ndarray,
+    columns: np.ndarray,
+    values: np.ndarray,
+    mass: np.ndarray,
+    alpha: np.ndarray,
+    rows: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    start = take(counter) * BLOCK
+    while start < len(rows):
+        for place in range(start, min(start + BLOCK, len(rows))):
+            row = rows[place]
+            total = mass[row]
+            for at in range(starts[row], starts[row + 1]):
+                other = columns[at]
+                inner = mass[other]
+                for beyond in range(starts[other], starts[other + 1]):
+                    inner += alpha[0] * values[beyond] * mass[columns[beyond]]
+                total += alpha[0] * values[at] * inner
+            out[place] = total
+        start = take(counter) * BLOCK
+
+
+@_compiled
+def _add(
+    rows: np.ndarray, values: np.ndarray, starts: np.ndarray, y: np.ndarray, place: np.ndarray, sums: np.ndarray
+) -> None:
+    for column in range(len(y)):
+        for at in range(starts[column], starts[column + 1]):
+            sums[place[rows[at]], y[column]] += values[at]

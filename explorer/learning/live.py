@@ -17,9 +17,9 @@ from explorer.catalog.database import Catalog
 from explorer.errors import BadInput, NotFound
 from explorer.learning.answers import AnswerStore, CurrentAnswer
 from explorer.learning.classifier import LinearClassifier
-from explorer.learning.evaluation import Quality, evaluate
+from explorer.learning.evaluation import Quality
 from explorer.learning.familiarity import unlike
-from explorer.learning.judgement import Judgement
+from explorer.learning.judgement import Judgement, judged
 from explorer.learning.questions import Question, QuestionStore
 from explorer.learning.scoring import AttributeScored, Scored
 from explorer.learning.suggestions import Situation, batch_size, copies_of, suggest
@@ -166,7 +166,8 @@ class LiveQuestions:
                 return held
             with self._computing:
                 prepared = self.prepared(dataset_id, space)
-                gathered = gather(question, answers, attributes, prepared)
+                provenance = self._answers.provenance(question_id)
+                gathered = gather(question, answers, attributes, provenance, prepared)
                 slot.scores = self._compute(question, prepared, gathered, answers, seq)
             return slot.scores
 
@@ -355,13 +356,13 @@ def _quality(
     if scored is None:
         return None
     if isinstance(scored, Scored):
-        return evaluate(scored.classifier, parts[0].y, list(names), parts[0].groups)
-    judged = [
-        evaluate(one.classifier, part.y, [f"not {name}", name], part.groups)
+        return judged(scored, parts[0], list(names))
+    found = [
+        judged(one, part, [f"not {name}", name])
         for one, part, name in zip(scored.parts, parts, names, strict=True)
         if one is not None
     ]
-    return min(judged, key=lambda quality: quality.balanced_accuracy)
+    return min(found, key=lambda quality: quality.balanced_accuracy)
 
 
 def _ranked(scores: Scores, row: int, class_id: str | None, p: float | None, strange: bool = False) -> Ranked:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from explorer.learning.classifier import grade_likeness
+from explorer.learning.kernels import gathered
 
 if TYPE_CHECKING:
     from explorer.space.spread import Spread
@@ -46,13 +47,12 @@ def spread_answers(
     sent = np.arange(m) if m <= MOST else np.linspace(0, m - 1, MOST).astype(int)
     counts = np.bincount(y[sent], minlength=n_classes).astype(np.float64)
     columns = [graph.column(int(row)) for row in rows[sent]]
-    reached = np.unique(np.concatenate([rows, *(found for found, _ in columns)]))
-    sums = np.zeros((len(reached), n_classes))
-    for each in np.flatnonzero(counts):
-        own = [columns[at] for at in np.flatnonzero(y[sent] == each)]
-        places = np.searchsorted(reached, np.concatenate([found for found, _ in own]))
-        sums[:, each] = np.bincount(places, np.concatenate([values for _, values in own]), len(reached))
-    left = sums[np.searchsorted(reached, rows)]
+    found = np.concatenate([found for found, _ in columns])
+    starts = np.cumsum([0, *(len(found) for found, _ in columns)])
+    values = np.concatenate([values for _, values in columns])
+    reached, sums = gathered(graph.n, found, values, starts, y[sent], n_classes)
+    at_row = np.minimum(np.searchsorted(reached, rows), len(reached) - 1)
+    left = np.where((reached[at_row] == rows)[:, None], sums[at_row], 0.0)
     fewer = np.repeat(counts[None], m, axis=0)
     for at, mates in _vouching(sent, groups):
         for mate in mates:

@@ -11,7 +11,7 @@ from explorer.learning.methods import METHODS, fit_linear
 from explorer.learning.questions import Question
 from explorer.learning.scoring import AttributeScored, Scored
 from explorer.learning.spreading import spread_answers
-from explorer.learning.standing import CurrentAnswer
+from explorer.learning.standing import CurrentAnswer, Provenance
 
 if TYPE_CHECKING:
     from explorer.space import Space
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MAX_TRAINING = 10_000
 """Answers that a fit uses at most, drawn evenly from the classes: ridge has learnt what it can long before."""
+MANY_AT_ONCE = ("top:", "cluster", "selection", "column:")
+"""Ways of choosing pictures that answer many of them in one press."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,9 @@ class Training:
     """(m,) int class places"""
     groups: np.ndarray
     """(m,) int near-duplicate groups"""
+    witnesses: np.ndarray
+    """(m,) bool: answered one by one, so that they may judge. Answers given to many pictures at once, as the classifier
+    had sorted them, only say that it agrees with itself."""
 
     @property
     def classes(self) -> int:
@@ -67,6 +72,7 @@ def gather(
     question: Question,
     answers: Mapping[str, CurrentAnswer],
     attributes: Mapping[str, Mapping[str, CurrentAnswer]] | None,
+    provenance: Mapping[str, Provenance],
     prepared: Prepared,
 ) -> Gathered:
     """Sort the answers to rows. `attributes`: uid -> class -> yes or no, for a question of that kind."""
@@ -88,13 +94,15 @@ def gather(
                     found[place_of[class_id]].append((row, int(each.value == "yes")))
         elif answer.value == "yes" and answer.class_id in place_of:
             found[0].append((row, place_of[answer.class_id]))
-    return Gathered(answered, changed, tuple(_training(pairs, prepared.groups) for pairs in found))
+    return Gathered(answered, changed, tuple(_training(pairs, prepared, provenance) for pairs in found))
 
 
-def _training(pairs: list[tuple[int, int]], groups: np.ndarray) -> Training:
+def _training(pairs: list[tuple[int, int]], prepared: Prepared, provenance: Mapping[str, Provenance]) -> Training:
     both = np.array(sorted(pairs), np.int64).reshape(-1, 2)
     rows, y = at_most(both[:, 0], both[:, 1], MAX_TRAINING)
-    return Training(rows, y, groups[rows])
+    ways = [provenance[uid].policy if (uid := prepared.space.uids[row]) in provenance else "" for row in rows]
+    witnesses = np.array([not way.startswith(MANY_AT_ONCE) for way in ways], bool)
+    return Training(rows, y, prepared.groups[rows], witnesses)
 
 
 def fit(question: Question, gathered: Gathered, prepared: Prepared) -> Scored | AttributeScored | None:

@@ -98,6 +98,7 @@ def order(rt: "Runtime", dataset_id: str, query: dict[str, str]) -> dict[str, An
             **_card(dataset, each.uid, each.hash),
             "class_id": each.class_id,
             "p": round(each.p or 0.0, 4),
+            "unlike": each.unlike,
             "answer": told(each.uid),
         }
         for each in (found.items if scores.ready else ())
@@ -111,7 +112,7 @@ def batch(rt: "Runtime", dataset_id: str, query: dict[str, str]) -> dict[str, An
     question, dataset, space = _asked(rt, dataset_id, query)
     if query.get("set"):
         return _of_set(rt, question, dataset, space, query)
-    most = views.number(query.get("n"), 24, 1, MOST_BATCH)
+    most = views.number(query["n"], 24, 1, MOST_BATCH) if query.get("n") else None
     policy = query.get("policy") or "useful"
     shown = shown_rows(dataset, space, query.get("f"))
     picked = rt.live.batch(dataset_id, question.id, space.key, policy, most, allowed=shown)

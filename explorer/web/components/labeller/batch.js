@@ -72,7 +72,7 @@ class Batch {
     this.busy(true);
     await queue.settled(2000);
     try {
-      const query = { question: data.question.id, space: data.space, n: set ? SET_SHOWN : BATCH, f: data.filter || undefined };
+      const query = { question: data.question.id, space: data.space, n: set ? SET_SHOWN : this.policy === "useful" ? undefined : BATCH, f: data.filter || undefined };
       const batch = await getJson(address(data.dataset, "batch.json", set ? { ...query, set } : { ...query, policy: this.policy }));
       if (this.asked !== asked) return;
       this.busy(false);
