@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 import numpy as np
 
 from benchmarks.running import ROOT, RunningApp, app_server
-from benchmarks.synthetic import RECIPE, groups_of, synthetic
+from benchmarks.synthetic import RECIPE, kinds_of, synthetic
 from explorer.catalog import Catalog
 from explorer.collection.dataset import Dataset
 from explorer.learning.questions import QuestionStore
@@ -88,20 +88,20 @@ class _Client:
 
 def _loop(app: RunningApp, workspace: Workspace, dataset: Dataset, count: int) -> dict[str, list[float]]:
     """Milliseconds from each POST to the next batch, and to the answer being stored."""
-    groups = groups_of(dataset)
+    kinds = kinds_of(dataset)
     questions = QuestionStore(Catalog.open(workspace.catalog_url))
     question = questions.create(dataset.id, f"Kind {uuid.uuid4().hex[:8]}", [f"kind {k}" for k in range(count)])
     row_of = dataset.row_of
 
     def event(uid: str) -> dict[str, Any]:
-        chosen = question.classes[int(groups[row_of[uid]]) % count].id
+        chosen = question.classes[int(kinds[row_of[uid]]) % count].id
         return {"client_event_id": uuid.uuid4().hex, "uid": uid, "value": "yes", "class_id": chosen, "policy": "useful"}
 
     client = _Client(app)
     address = f"/x/{quote(dataset.id)}"
     rng = np.random.default_rng(0)
     uids = dataset.items["uid"].to_numpy()
-    classes = groups % count
+    classes = kinds % count
     rows = [rng.choice(np.flatnonzero(classes == k), BEFORE // count, replace=False) for k in range(count)]
     events = [event(str(uids[row])) for row in np.concatenate(rows)]
 

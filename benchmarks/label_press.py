@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.running import ROOT, RunningApp, app_server, demo_ids, demo_server, open_browser
-from benchmarks.synthetic import groups_of, synthetic
+from benchmarks.synthetic import kinds_of, synthetic
 from explorer.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ def run() -> dict[str, Any]:
         root = Path(os.environ.get("EXPLORER_BENCH_WORKSPACE") or ROOT / "build" / "benchmarks") / "press"
         root.mkdir(parents=True, exist_ok=True)
         large = synthetic(Workspace(root), MANY, DIM, thumbs=True)
-        groups, row_of = groups_of(large), large.row_of
+        kinds, row_of = kinds_of(large), large.row_of
         with app_server(root) as app:
             page = _open(browser, app, large.id, f"Even? {os.urandom(4).hex()}", ["even", "odd"])
-            many, _ = _measure(page, lambda uid: groups[row_of[uid]] % 2 == 0, 0)
+            many, _ = _measure(page, lambda uid: kinds[row_of[uid]] % 2 == 0, 0)
     figures = {
         "press_to_paint_ms_p50": float(np.percentile(calm["paint"], 50)),
         "press_to_stored_ms_p95": float(np.percentile(calm["stored"], 95)),

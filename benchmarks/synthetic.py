@@ -28,7 +28,7 @@ _HUBS, _TWICE = 0.01, 0.02
 
 
 def synthetic(workspace: Workspace, n: int, d: int, thumbs: bool = False, seed: int = 0) -> Dataset:
-    """A dataset of n pictures with one space of d numbers, made once; `groups_of` says what belongs together."""
+    """A dataset of n pictures with one space of d numbers, made once; `kinds_of` says what they are."""
     dataset_id = f"synthetic-{n}-{d}" + ("-thumbs" if thumbs else "")
     root = workspace.dataset_dir(dataset_id)
     if not (root / "whole").exists():
@@ -38,17 +38,16 @@ def synthetic(workspace: Workspace, n: int, d: int, thumbs: bool = False, seed: 
         dataset = Dataset.create(workspace, f"{n:,} of {d}", source, dataset_id)
         dataset._store(_items(n), scanned_ns=1)
         groups = _write_space(dataset, n, d, np.random.default_rng(seed))
-        np.save(root / "groups.npy", groups)
         if thumbs:
             _write_thumbs(dataset, groups)
         (root / "whole").touch()
     return Dataset.open(workspace, dataset_id)
 
 
-def groups_of(dataset: Dataset) -> np.ndarray:
-    """(n,) the group of each row; a simulated person answers by it: class = group modulo the number of classes."""
-    found: np.ndarray = np.load(dataset.root / "groups.npy")
-    return found
+def kinds_of(dataset: Dataset) -> np.ndarray:
+    """(n,) the kind of thing each row is, a group of groups: what a simulated person goes by (kind modulo classes)."""
+    table = pd.read_parquet(dataset.root / "spaces" / RECIPE.key / "g000001" / "clusters.parquet")
+    return table["kmeans"].to_numpy(np.int64)
 
 
 def _items(n: int) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.synthetic import RECIPE, groups_of, synthetic
+from benchmarks.synthetic import RECIPE, kinds_of, synthetic
 from explorer.space import list_spaces, open_space
 from explorer.space.codes import FILES
 from explorer.workspace import Workspace
@@ -19,7 +19,8 @@ def test_a_synthetic_collection_is_one_like_any_other(tmp_path: Path) -> None:
     assert dataset.pictures.thumb(space.hashes[7])
     assert np.allclose(np.linalg.norm(space.vectors, axis=1), 1, atol=1e-5)
 
-    groups = groups_of(dataset)
+    groups = space.clusters["hdbscan"].to_numpy()
+    assert len(np.unique(kinds_of(dataset))) > 5
     assert (groups[space.neighbours] == groups[:, None]).mean() > 0.95
     rows = np.random.default_rng(0).choice(3_000, 100, replace=False)
     scores = space.vectors[rows] @ space.vectors.T
