@@ -22,6 +22,7 @@ from explorer.web import downloads, gate, views
 from explorer.web.answering import batch, order, record
 from explorer.web.colours import colouring
 from explorer.web.filters import Filter
+from explorer.web.listed import list_file
 from explorer.web.recent import recent
 from explorer.web.runtime import Runtime, runtime
 
@@ -225,6 +226,16 @@ def report_html(call: Call) -> Response:
 @rule("report.pdf", "look")
 def report_pdf(call: Call) -> Response:
     return downloads.report(call.rt, call.dataset, call.query, "pdf")
+
+
+@rule("list.csv", "look")
+def list_csv(call: Call) -> Response:
+    return list_file(call.rt, call.dataset, call.query, "csv")
+
+
+@rule("list.zip", "look")
+def list_zip(call: Call) -> Response:
+    return list_file(call.rt, call.dataset, call.query, "zip")
 
 
 @rule("selection.csv", "look")

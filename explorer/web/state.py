@@ -29,6 +29,7 @@ PAGE_KEYS: dict[str, tuple[str, ...]] = {
     "groups": ("how", "group"),
     "odd": ("tab",),
     "label": ("q", "next", "guess", "set"),
+    "results": ("q", "attr", "class", "t", "target"),
     "share": ("sel", "q"),
 }
 
