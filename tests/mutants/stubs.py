@@ -281,6 +281,47 @@ STUBS: list[Stub] = [
         "",
         ("tests/unit/test_report.py::test_what_it_was_not_tested_on",),
     ),
+    # --- what is claimed of the whole ---
+    Stub(
+        "checks-like-any-answer",
+        "pictures picked for a reason are taken for drawn by lot",
+        "explorer/learning/estimates.py",
+        "        at = np.flatnonzero(checks)\n",
+        "        at = np.arange(len(checks))\n",
+        ("tests/unit/test_estimates.py::test_the_intervals_hold_the_truth_though_most_pictures_are_picked_unfairly",),
+    ),
+    Stub(
+        "stop-at-a-glance",
+        "the stopping rule holds for one look only",
+        "explorer/learning/finish.py",
+        "RISK = 0.05",
+        "RISK = 0.9",
+        ("tests/unit/test_finish.py::test_looking_again_and_again_misleads_in_less_than_one_of_twenty",),
+    ),
+    Stub(
+        "forecast-without-luck",
+        "a forecast is as narrow as a fitted curve",
+        "explorer/learning/curve.py",
+        "_LUCK, _LUCK_GROWS = 0.53, 0.3",
+        "_LUCK, _LUCK_GROWS = 0.0, 0.3",
+        ("tests/unit/test_curve.py::test_the_forecast_holds_and_is_narrower_than_knowing_nothing",),
+    ),
+    Stub(
+        "threshold-of-the-answers",
+        "precision is counted among the answers, not carried to the collection",
+        "explorer/learning/thresholds.py",
+        "_TRUST = 0.6",
+        "_TRUST = 60.0",
+        ("tests/unit/test_thresholds.py::test_the_intervals_hold_in_the_whole_collection",),
+    ),
+    Stub(
+        "f1-is-precision",
+        "F1 forgets what was missed",
+        "explorer/learning/closer_look.py",
+        "shared = _share(right, there + taken - right, weight)",
+        "shared = _share(right, taken, weight)",
+        ("tests/unit/test_closer_look.py::test_each_class_is_counted_as_scikit_learn_counts_it",),
+    ),
     # --- the routes ---
     Stub(
         "map-one-colour",
