@@ -28,6 +28,8 @@ with st.sidebar:
     question_id = state.choose("q", "Question", questions)
 state.put(q=question_id)
 question = rt.questions.get(question_id)
+st.title(views.plain(question.name), anchor=False)
+st.caption("How good is it? Each of your answers is judged by what it would have said without that answer.")
 attribute = ""
 if question.kind == "attributes":
     attribute = state.choose("attr", "Which of the answers", {one.id: one.name for one in question.classes})
@@ -67,7 +69,6 @@ def ask(judgement: Judgement) -> Asked:
     return Asked(rt, view.person, dataset, space, question, attribute, judgement, class_id)
 
 
-st.caption(f"**{views.plain(question.name)}** — judged by answers that it had not seen.")
 judgement = judged()
 if judgement is not None:
     whole = Asked(rt, view.person, dataset, space, question, attribute, judgement, attribute or question.class_ids[0])

@@ -6,6 +6,7 @@ from explorer.errors import NotFound
 from explorer.web import selections, state
 from explorer.web.components.copier import copier
 from explorer.web.filters import Filter
+from explorer.web.taking import reports, tables
 
 view = state.open_view("share")
 rt, dataset, space = view.rt, view.dataset, view.space
@@ -15,6 +16,7 @@ st.write(
     "The link opens the same collection, comparison, filter and selection. It works for whoever may open this app."
 )
 titles = {"map": "Map", "similar": "Similar", "groups": "Groups", "odd": "Odd ones out", "label": "Label"}
+titles |= {"results": "How good?"}
 page = st.segmented_control("Which page", list(titles), format_func=titles.get, default="map", required=True)
 base = (st.context.url or "").split("://", 1)
 root = f"{base[0]}://{base[1].split('/', 1)[0]}" if len(base) == 2 else ""
@@ -45,12 +47,10 @@ if not questions:
     st.write("No question has been asked about this collection yet; the Label page is the place to ask one.")
 for question in questions:
     answered = len(rt.answers.current(question.id))
-    left, right = st.columns([3, 1], vertical_alignment="center")
-    left.text(f"{question.name} — {answered:,} answered")
-    right.link_button(
-        "Answers and guesses (CSV)", f"/x/{dataset.id}/answers.csv?question={question.id}&space={space.key}",
-        icon=":material/download:", width="stretch",
-    )  # fmt: skip
+    with st.container(border=True):
+        st.text(f"{question.name} — {answered:,} answered")
+        tables(dataset.id, question.id, space.key)
+        reports(dataset.id, question.id, space.key)
 
 st.subheader("The map as a file", anchor=False)
 st.write("One HTML file with the map and the captions, without the pictures. It opens anywhere and needs no server.")

@@ -16,7 +16,7 @@ from explorer.web import selections, views
 if TYPE_CHECKING:
     from explorer.web.runtime import Runtime
 
-_AROUND = 12
+_AROUND = 8
 
 
 @dataclass(frozen=True)

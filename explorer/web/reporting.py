@@ -1,7 +1,8 @@
-"""Gathers the report of a question from the live scores, the answers and the random checks."""
+"""Gathers the report of a question from its judgement, the answers and what was chosen on the Results page."""
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +10,14 @@ import numpy as np
 
 from explorer.collection.dataset import Dataset
 from explorer.errors import BadInput
-from explorer.learning.estimates import CollectionEstimate, Record, distinct, estimate_collection
-from explorer.learning.finish import may_stop, plan
+from explorer.learning.judgement import Judgement
+from explorer.learning.live import Scores
 from explorer.learning.questions import Question
-from explorer.learning.suggestions import copies_of
 from explorer.sharing.answer_sheet import AnswerSheet
 from explorer.sharing.report import Judged, ReportData, report_data
 from explorer.sharing.untested import unlike_answered
+from explorer.web.results_charts import percent
+from explorer.web.settings import of_classes
 
 if TYPE_CHECKING:
     from explorer.web.runtime import Runtime
@@ -28,8 +30,8 @@ def report_of(
 ) -> ReportData:
     """The report as of now. Without a space, or before there is a classifier, nothing is judged and it says so.
 
-    `class_id`: the class whose finish line is told, with the share of it that is to be found. Raises BadInput for a
-    class that the question does not have.
+    `class_id`: the class whose finish line is told, with the share of it that is to be found; without it, those of the
+    classes for which a target was chosen. Raises BadInput for a class that the question does not have.
     """
     question = sheet.question
     if class_id and class_id not in question.class_ids:
@@ -45,7 +47,6 @@ def report_of(
         return report_data(sheet, dataset.name, time.time(), **given)
     space = rt.space(dataset.id, space_key)
     scores = rt.live.scores(dataset.id, question.id, space_key, rt.answers.latest_seq(question.id))
-    judged = _judged(scores, question)
     cards = rt.cluster_cards(dataset.id, space_key, "kmeans")
     titles = {card.id: card.title for card in cards}
     groups = zip(space.uids, space.clusters["kmeans"].tolist(), strict=True)
@@ -58,74 +59,100 @@ def report_of(
             ("up to answer", f"{scores.seq:,}"),
         ],
     }
-    if judged is not None:
+    if scores.ready:
+        found = _judgements(rt, dataset, question, space_key)
+        judged = _judged(scores, question, found)
         rows = np.array([space.rows[uid] for uid in judged.uids], np.int64)
         given |= {"judged": judged, "unlike": unlike_answered(space.vectors, rows, judged.groups)}
+        given |= _of_the_collection(question, found, bool(checks))
+        targets = {class_id: target} if class_id else of_classes(question, "targets")
+        given |= {"finish": _finish(question, found, targets)}
+        given |= {"threshold": _thresholds(question, found, of_classes(question, "thresholds"))}
         if question.kind != "attributes":
-            given |= {"quality": scores.quality}
-            given |= _of_the_collection(sheet, scores, judged, set(checks), class_id, target)
+            given |= {"quality": found[question.class_ids[0]].quality}
     return report_data(sheet, dataset.name, time.time(), **given)
 
 
-def _judged(scores: Any, question: Question) -> Judged | None:
-    """The answers that were learnt from beside what was said of them unseen."""
-    parts = getattr(scores, "parts", ())
-    if not scores.ready or not parts:
-        return None
+def _judgements(rt: "Runtime", dataset: Dataset, question: Question, space_key: str) -> dict[str, Judgement]:
+    """By class id: of exclusive classes all the same one; of attributes one each, where there is one."""
+    if question.kind != "attributes":
+        return dict.fromkeys(question.class_ids, rt.live.judgement(dataset.id, question.id, space_key))
+    found = {}
+    for class_id in question.class_ids:
+        try:
+            found[class_id] = rt.live.judgement(dataset.id, question.id, space_key, class_id)
+        except BadInput:  # only ever true, or never: there is nothing to judge, and the report says so of the class
+            continue
+    return found
+
+
+def _judged(scores: Scores, question: Question, found: Mapping[str, Judgement]) -> Judged:
+    """The answers that judge, beside what was said of them unseen."""
     uids = scores.space.uids
     if question.kind != "attributes":
-        (part,) = parts
-        left_out = scores.classifier.loo_probabilities()
-        return Judged([uids[row] for row in part.rows], part.y, left_out, part.groups)
-    rows = np.unique(np.concatenate([part.rows for part in parts]))
-    y = np.full((len(rows), len(parts)), -1, np.int64)
+        one = found[question.class_ids[0]]
+        at = one.witnesses
+        return Judged([uids[row] for row in one.part.rows[at]], one.part.y[at], one.left_out[at], one.part.groups[at])
+    rows = np.unique(np.concatenate([part.rows for part in scores.parts]))
+    y = np.full((len(rows), len(scores.parts)), -1, np.int64)
     p = np.zeros(y.shape, np.float32)
     group_of: dict[int, int] = {}
-    for place, (part, one) in enumerate(zip(parts, scores.scored.parts, strict=True)):
+    for place, (class_id, part) in enumerate(zip(scores.class_ids, scores.parts, strict=True)):
         group_of |= dict(zip(part.rows.tolist(), part.groups.tolist(), strict=True))
-        if one is not None:  # an attribute that was only ever true, or never, has no classifier
-            at = np.searchsorted(rows, part.rows)
-            y[at, place] = part.y
-            p[at, place] = one.classifier.loo_probabilities()[:, 1]
+        if class_id in found:
+            judgement = found[class_id]
+            at = np.searchsorted(rows, judgement.part.rows)
+            y[at, place] = judgement.part.y
+            p[at, place] = judgement.left_out[:, 1]
     return Judged([uids[row] for row in rows], y, p, np.array([group_of[row] for row in rows.tolist()], np.int64))
 
 
-def _of_the_collection(
-    sheet: AnswerSheet, scores: Any, judged: Judged, checks: set[str], class_id: str, target: float
-) -> dict[str, Any]:
-    """What random checks say of all pictures, and whether the work on one class may stop."""
-    space, question = scores.space, sheet.question
-    order = sorted(range(len(judged.uids)), key=lambda at: sheet.answers[judged.uids[at]].seq)
-    uids = [judged.uids[at] for at in order]
-    record = Record(
-        rows=np.array([space.rows[uid] for uid in uids], np.int64),
-        y=judged.y[order],
-        checks=np.array([uid in checks for uid in uids], bool),
-    )
-    left_out = scores.answered.copy()
-    left_out[record.rows] = False
-    shares, copies = scores.probabilities, copies_of(space.hashes)
-    names = [one.name for one in question.classes]
-    found: dict[str, Any] = {}
-    if record.checks.any():
-        estimate: CollectionEstimate = estimate_collection(
-            record, shares, judged.probabilities[order], names, copies, left_out
+def _place(question: Question, class_id: str) -> int:
+    return 1 if question.kind == "attributes" else question.class_ids.index(class_id)
+
+
+def _of_the_collection(question: Question, found: Mapping[str, Judgement], checked: bool) -> dict[str, Any]:
+    """What random checks say of all pictures; of attributes only how many there are of each."""
+    if not checked or not found:
+        return {}
+    told: dict[str, Any] = {
+        "in_collection": {
+            class_id: one.collection.counts[_place(question, class_id)]
+            for class_id, one in found.items()
+            if one.collection.checks
+        }
+    }
+    if question.kind != "attributes":
+        one = found[question.class_ids[0]]
+        estimate = one.collection
+        counted = estimate.pictures + int(one.without_class.sum())
+        equal = "Equal files count once." if counted < len(one.space.uids) else ""
+        if estimate.checks:
+            told["in_the_collection"] = " ".join(filter(None, [estimate.words, equal, estimate.warning]))
+    return told
+
+
+def _finish(question: Question, found: Mapping[str, Judgement], targets: Mapping[str, float]) -> str:
+    """For each class with a target: what is left to do, and whether the work may stop."""
+    told = []
+    for class_id, target in targets.items():
+        if class_id in found and target > 0:
+            ahead, now = found[class_id].finish(_place(question, class_id), min(target, MAX_TARGET))
+            told.append(now.sentence if now.stop else f"{ahead.sentence} {now.sentence}")
+    return " ".join(told)
+
+
+def _thresholds(question: Question, found: Mapping[str, Judgement], chosen: Mapping[str, float]) -> str:
+    """For each class with a threshold: how long its list is, how much is right and how much is found."""
+    told = []
+    for class_id, threshold in chosen.items():
+        one, place = found.get(class_id), _place(question, class_id)
+        if one is None or len(np.unique(one.part.y == place)) < 2:
+            continue
+        above, precision, recall = one.threshold(place).at(threshold)
+        told.append(
+            f"The list of “{question.class_of(class_id).name}” holds {above:,} pictures (at least "
+            f"{100 * threshold:.0f} % sure): about {percent(precision)} of them are right, and it holds about "
+            f"{percent(recall)} of all there are."
         )
-        equal = "Equal files count once." if estimate.pictures + left_out.sum() < len(space.uids) else ""
-        found["in_the_collection"] = " ".join(filter(None, [estimate.words, equal, estimate.warning]))
-        found["in_collection"] = dict(zip(question.class_ids, estimate.counts, strict=True))
-    if class_id:
-        place = question.class_ids.index(class_id)
-        unseen = np.array(shares, np.float32)
-        unseen[record.rows] = judged.probabilities[order]
-        record, stands = distinct(record, len(space.uids), copies, left_out)
-        guessed = unseen.argmax(axis=1) == place
-        target = min(target, MAX_TARGET)
-        verdict = may_stop(record, place, stands, guessed, names[place], target)
-        ahead = (
-            ""
-            if verdict.stop
-            else plan(record, place, stands, unseen[:, place], guessed, names[place], target).sentence
-        )
-        found["finish"] = f"{ahead} {verdict.sentence}".strip()
-    return found
+    return " ".join(told)

@@ -16,6 +16,7 @@ from explorer.sharing.access import Person, Scope, authorise
 from explorer.space import Space
 from explorer.web import state
 from explorer.web.runtime import Runtime
+from explorer.web.settings import of_classes
 
 TARGETS = {"90": "90 % found", "95": "95 % found", "99": "99 % found"}
 DEFAULT_TARGET = "95"
@@ -61,17 +62,6 @@ class Asked:
         """Store `value` under this class in the setting, a dictionary by class id."""
         known = of_classes(self.rt.questions.get(self.question.id), setting)
         self.keep(**{setting: known | {self.class_id: value}})
-
-
-def of_classes(question: Question, setting: str) -> dict[str, float]:
-    """A setting that is a dictionary of shares by class id; damaged ones, and those of a lost class, left out."""
-    raw = question.settings.get(setting)
-    held = raw if isinstance(raw, dict) else {}
-    return {
-        class_id: float(value)
-        for class_id, value in held.items()
-        if class_id in question.class_ids and isinstance(value, int | float) and 0 <= value <= 1
-    }
 
 
 def chosen_threshold(question: Question, class_id: str) -> float:

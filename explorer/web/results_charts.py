@@ -15,6 +15,10 @@ _TEAL, _QUIET = "#0f766e", "#9aa5a1"
 CONFIG = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False}
 
 
+def rounded(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
 def percent(share: Estimate) -> str:
     """A share with its interval: "93 % (86–97)"."""
     return f"{100 * share.value:.0f} % ({100 * share.low:.0f}–{100 * share.high:.0f})"
@@ -86,7 +90,7 @@ def reliability_chart(found: Reliability) -> Any:
 
     sure, right = [one.sure for one in found.bins], [one.right for one in found.bins]
     figure = go.Figure()
-    low = min(0.5, *sure, *(one.low for one in right))
+    low = min(sure)
     faultless = {"color": _QUIET, "dash": "dot"}
     figure.add_trace(
         go.Scatter(x=[low, 1], y=[low, 1], mode="lines", line=faultless, hoverinfo="skip", name="as it should be")
@@ -151,9 +155,9 @@ def _short(name: str) -> str:
 def _plain(figure: Any, height: int) -> Any:
     figure.update_layout(
         height=height,
-        margin={"l": 10, "r": 16, "t": 10, "b": 10},
+        margin={"l": 10, "r": 16, "t": 44 if len(figure.data) > 1 else 10, "b": 10},
         dragmode=False,
-        legend={"orientation": "h", "y": 1.12, "x": 0},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         bargap=0.35,
     )
     return figure

@@ -14,7 +14,7 @@ from explorer.web.components.gallery import gallery
 from explorer.web.components.threshold import threshold_slider
 from explorer.web.listed import around, listed, unseen_shares
 from explorer.web.results import TARGETS, Asked, chosen_target, chosen_threshold, once
-from explorer.web.results_charts import CONFIG, MOST_BARS, counts_chart, curve_chart
+from explorer.web.results_charts import CONFIG, MOST_BARS, counts_chart, curve_chart, rounded
 from explorer.web.taking import reports
 
 _CHECKS_BY_LOT = "A random check is drawn by lot, so it judges all pictures fairly, whatever you picked otherwise."
@@ -61,7 +61,11 @@ def more_labels(asked: Asked) -> None:
         st.plotly_chart(
             curve_chart(curve), config=CONFIG, key=f"curve-{asked.key}", alt="How much was right after so many answers"
         )
-        st.caption("The dark band: what so many answers gave. The grey one: what the next 20 would probably bring.")
+        st.caption(
+            "The dark band: what so many answers gave, each class counted alike. The grey one: what the next 20 "
+            "would probably bring. It is drawn by a simpler learner and may lie some points beside the figure "
+            "above; what counts is whether it still rises."
+        )
     if st.button("Label the most useful ones", icon=":material/label:", key="more-useful"):
         _label(asked, "useful")
 
@@ -111,16 +115,16 @@ def the_list(asked: Asked) -> None:
     for card in cards:
         row = asked.space.rows[card["uid"]]
         card["badge"] = "in" if row in inside else "out"
-        card["note"] = f"{shares[row]:.0%} sure"
+        card["note"] = f"{rounded(shares[row])} sure"
     st.caption("Nobody has answered these. First the last ones that are in, then the first ones that are out.")
     gallery(
-        cards, dataset=asked.dataset.id, space=asked.space.key, key=f"around-{asked.key}", size=100, controls=False,
+        cards, dataset=asked.dataset.id, space=asked.space.key, key=f"around-{asked.key}", size=92, controls=False,
         on_similar=state.similar, empty="Every picture has an answer.",
     )  # fmt: skip
 
 
 def _settled(asked: Asked, threshold: float) -> None:
-    state.put(t=f"{threshold:.4g}")
+    state.put(t=f"{round(threshold, 6):g}")
     asked.keep_of_class("thresholds", round(threshold, 6))
 
 

@@ -15,10 +15,11 @@ from explorer.web import comparing, selections, state, views
 from explorer.web.components.confusion import confusion_grid
 from explorer.web.components.gallery import gallery
 from explorer.web.results import Asked, once
-from explorer.web.results_charts import CONFIG, class_table, percent, reliability_chart, table
+from explorer.web.results_charts import CONFIG, class_table, percent, reliability_chart, rounded, table
 
 MOST_IN_GRID = 20
 MOST_PICTURES = 120
+MOST_WRONG = 12
 AT_ONCE = 6
 
 
@@ -50,7 +51,9 @@ def where_wrong(asked: Asked) -> None:
     st.html(class_table(judgement.closer.per_class, judgement.closer.macro_f1))
     share = once(judgement, "unlike", lambda: judgement.unlike)
     if share >= 0.005:
-        st.write(f"About {share:.0%} of all pictures are unlike anything you answered: what it says there is a guess.")
+        st.write(
+            f"About {rounded(share)} of all pictures are unlike anything you answered: what it says there is a guess."
+        )
 
 
 def _opened(held: str, places: np.ndarray, answered: int, guessed: int) -> None:
@@ -78,23 +81,28 @@ def how_sure(asked: Asked) -> None:
     st.write(views.plain(found.sentence))
     if found.bins:
         last = found.bins[-1]
-        st.caption(f"When it says {last.sure:.0%}, it is right in {percent(last.right)}: {last.answers} answers.")
+        st.caption(
+            f"The surest of all: when it says {rounded(last.sure)}, it is right in {percent(last.right)}. "
+            f"That rests on {last.answers} answers."
+        )
         st.plotly_chart(
             reliability_chart(found), config=CONFIG, key=f"reliability-{asked.key}",
             alt="How sure it says it is, against how often it is right",
         )  # fmt: skip
-    wrong = asked.judgement.closer.wrong
+    wrong = asked.judgement.closer.wrong[:MOST_WRONG]
     if not wrong:
         return
-    st.markdown("**Sure, and wrong**")
+    st.markdown("**Taken for something else, the surest first**")
     judgement = asked.judgement
-    uids = [judgement.space.uids[judgement.part.rows[one.place]] for one in wrong]
-    about = dict(zip(uids, wrong, strict=True))
+    answers = judgement.witnesses[[one.place for one in wrong]]
+    uids = [judgement.space.uids[row] for row in judgement.part.rows[answers]]
+    about = dict(zip(uids, zip(wrong, judgement.part.y[answers].tolist(), strict=True), strict=True))
     cards = _cards(asked, uids)
     for card in cards:
-        one = about[card["uid"]]
-        card["badge"] = f"taken for {judgement.names[one.guessed]}"
-        card["note"] = f"you: {judgement.names[judgement.part.y[one.place]]} · {one.sure:.0%} sure"
+        one, answered = about[str(card["uid"])]
+        card["badge"] = judgement.names[one.guessed]
+        card["note"] = f"{rounded(one.sure)} sure · you: {judgement.names[answered]}"
+    st.caption("On the picture: what it takes it for. Below: how sure it was of that, and what you answered.")
     gallery(
         cards, dataset=asked.dataset.id, space=asked.space.key, key=f"wrong-{asked.key}", size=130, controls=False,
         on_similar=state.similar,
@@ -110,8 +118,10 @@ def second_looks(asked: Asked) -> None:
         st.write("No answer is contradicted by the others." if not found.items else "All of them have been looked at.")
     else:
         st.caption("Nothing is changed by itself. Look at each; keeping an answer is as good as changing it.")
-    for place, look in enumerate(left[:AT_ONCE]):
-        _look(asked, look, place)
+    for start in range(0, min(AT_ONCE, len(left)), 2):
+        for column, look in zip(st.columns(2), left[start : min(start + 2, AT_ONCE)], strict=False):
+            with column:
+                _look(asked, look)
     if len(left) > AT_ONCE:
         st.caption(f"{len(left) - AT_ONCE:,} more come up when these are done.")
     if found.reason:
@@ -133,14 +143,14 @@ def _looks(asked: Asked) -> SecondLooks:
     return SecondLooks(tuple(dict.fromkeys(once_each[look.uid] for look in items)), found.reason)
 
 
-def _look(asked: Asked, look: SecondLook, place: int) -> None:
+def _look(asked: Asked, look: SecondLook) -> None:
     names = asked.judgement.names
     with st.container(border=True):
-        pictures, words = st.columns([2, 3], vertical_alignment="center")
+        pictures, words = st.columns([1, 2] if not look.beside else [1, 1], vertical_alignment="center")
         with pictures:
             gallery(
                 _cards(asked, [look.uid, *look.beside[:2]]), dataset=asked.dataset.id, space=asked.space.key,
-                key=f"look-{asked.key}-{place}", size=110, controls=False, on_similar=state.similar,
+                key=f"look-{asked.key}-{look.uid}", size=96, controls=False, on_similar=state.similar,
             )  # fmt: skip
         with words:
             st.write(views.plain(look.why))
@@ -194,7 +204,7 @@ def methods(asked: Asked) -> None:
     rows = [
         [
             one.title,
-            f"{one.balanced_accuracy:.0%} ({100 * one.low:.0f}–{100 * one.high:.0f})",
+            f"{rounded(one.balanced_accuracy)} ({100 * one.low:.0f}–{100 * one.high:.0f})",
             "–"
             if one.method == "ridge"
             else f"{100 * one.lead:+.0f} points ({100 * one.lead_low:+.0f} to {100 * one.lead_high:+.0f})",

@@ -20,7 +20,7 @@ class Confusion {
 
   draw({ names, counts }) {
     this.cells = [];
-    const head = el("tr", {}, el("th", { class: "cf-corner ex-quiet", textContent: "you answered ↓   it says →" }),
+    const head = el("tr", {}, el("th", { class: "cf-corner ex-quiet", textContent: "you answered ↓ it says →" }),
       ...names.map((name) => el("th", { class: "cf-top", scope: "col", title: name }, el("span", { textContent: name }))));
     const rows = counts.map((row, answered) => {
       const all = row.reduce((sum, each) => sum + each, 0);
