@@ -90,7 +90,7 @@ def _measure(page: "Page", first: Person, fast: int) -> tuple[dict[str, list[flo
 def _press(page: "Page", times: int, pause_ms: int, first: Person) -> None:
     """Answer as the person would."""
     for _ in range(times):
-        uid = str(page.locator(".lr-at").get_attribute("data-uid", timeout=30_000))
+        uid = str(page.locator(".lr-at:not(.lr-answered)").get_attribute("data-uid", timeout=30_000))
         page.keyboard.press("1" if first(uid) else "2")
         page.wait_for_timeout(pause_ms)
 

@@ -48,7 +48,7 @@ def _label(page: "Page") -> None:
     page.locator(".lr-card").first.wait_for()
     page.wait_for_timeout(SETTLE_MS)
     for _ in range(ANSWERS):
-        uid = page.locator(".lr-at").get_attribute("data-uid")
+        uid = page.locator(".lr-at:not(.lr-answered)").get_attribute("data-uid")
         page.keyboard.press("1" if str(uid).startswith(("animals", "people", "plants")) else "2")
         page.wait_for_timeout(250)
     _shot(page, "label")

@@ -1,8 +1,11 @@
 """The labelling panel's three requests: store answers, choose the next pictures, sort all of them."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
 
 from explorer.collection.dataset import Dataset
 from explorer.errors import BadInput, Busy
@@ -114,7 +117,7 @@ def batch(rt: "Runtime", dataset_id: str, query: dict[str, str]) -> dict[str, An
         return _of_set(rt, question, dataset, space, query)
     most = views.number(query["n"], 24, 1, MOST_BATCH) if query.get("n") else None
     policy = query.get("policy") or "useful"
-    shown = shown_rows(dataset, space, query.get("f"))
+    shown = _besides(shown_rows(dataset, space, query.get("f")), space, query.get("without"))
     picked = rt.live.batch(dataset_id, question.id, space.key, policy, most, allowed=shown)
     scores = rt.live.scores(dataset_id, question.id, space.key)
     items = [
@@ -151,6 +154,21 @@ def _asked_card(question: Question, dataset: Dataset, scores: Scores, uid: str) 
         return {**card, "guess": {"class_ids": likely, "p": round(float(abs(shares - 0.5).min() + 0.5), 4)}}
     guess = int(shares.argmax())
     return {**card, "guess": {"class_id": scores.class_ids[guess], "p": round(float(shares[guess]), 4)}}
+
+
+def _besides(shown: np.ndarray, space: Space, without: str | None) -> np.ndarray:
+    """The rows that may be chosen less those that are on the screen already: `without` is a JSON list of uids."""
+    if not without:
+        return shown
+    try:
+        uids = json.loads(without)
+    except ValueError as error:
+        raise BadInput("'without' of the address is no list; reload the page.") from error
+    if not isinstance(uids, list) or len(uids) > MOST_BATCH:
+        raise BadInput("'without' of the address is no list of a few pictures; reload the page.")
+    left = shown.copy()
+    left[[space.rows[uid] for uid in uids if isinstance(uid, str) and uid in space.rows]] = False
+    return left
 
 
 def policies(question: Question) -> list[dict[str, str]]:

@@ -232,7 +232,7 @@ async def order(request: Request) -> Response:
     if found is None:
         return JSONResponse({**head, "quality": {"sentence": ""}, "items": []})
     place = [c["id"] for c in CLASSES].index(query["class"])
-    rows = np.argsort(-found[:, place], kind="stable")[: int(query["n"])]
+    rows = np.argsort(-found[:, place], kind="stable")[: int(query.get("n", "24"))]
     items = [
         {
             **card(int(row)),
@@ -248,10 +248,11 @@ async def order(request: Request) -> Response:
 async def batch(request: Request) -> Response:
     query = request.query_params
     current = MEMORY.current()
-    rows = [row for row in range(N) if card(row)["uid"] not in current]
+    shown = json.loads(query.get("without", "[]"))
+    rows = [row for row in range(N) if card(row)["uid"] not in current and card(row)["uid"] not in shown]
     random.Random(query["policy"]).shuffle(rows)
     chosen = {"probability": 0.08, "policy": query["policy"], "guess": {"class_id": "c1", "p": 0.9}}
-    found = [{**card(row), **chosen} for row in rows[: int(query["n"])]]
+    found = [{**card(row), **chosen} for row in rows[: int(query.get("n", "24"))]]
     return JSONResponse({"why": f"Chosen by {query['policy']}.", "items": found})
 
 

@@ -32,7 +32,7 @@ def test_answers_are_merged_and_split_with_nothing_lost(
 
     app = start_server(demo_copy)
     page.goto(app.entering(f"/label?d=demo&q={question.id}"))
-    expect(page.locator(".lr-card").nth(10)).to_be_visible()
+    expect(page.locator(".lr-card").nth(3)).to_be_visible()
     page.get_by_role("button", name="Answers of this question").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Answer 1").fill("Kitten")  # but for the capital, there is one

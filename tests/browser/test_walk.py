@@ -43,7 +43,8 @@ def pictures_loaded(page: Page, css: str) -> None:
     )
 
 
-def test_from_the_map_to_answers_and_back_by_the_link(server: RunningApp, page: Page) -> None:
+def test_from_the_map_to_answers_and_back_by_the_link(start_server, demo_copy, page: Page) -> None:
+    server: RunningApp = start_server(demo_copy)  # one that has no question yet
     page.goto(server.entering("/map?d=demo"))
     assert server.token not in page.url
     surface = page.locator(".mp-surface[data-ready]")
@@ -101,13 +102,13 @@ def test_from_the_map_to_answers_and_back_by_the_link(server: RunningApp, page: 
     page.get_by_label("Answers, one a line").fill("alive\nnot alive")
     page.get_by_role("button", name="Start labelling").click()
     grid = page.locator(".lr-grid")
-    expect(page.locator(".lr-card").nth(10)).to_be_visible()
+    expect(page.locator(".lr-card").nth(3)).to_be_visible()
     expect(page).to_have_url(re.compile("q="))
 
     # 20 answers with the keyboard; what is alive is known from the folders
     grid.focus()
     for _ in range(20):
-        uid = page.locator(".lr-at").get_attribute("data-uid")
+        uid = page.locator(".lr-at:not(.lr-answered)").get_attribute("data-uid")
         page.keyboard.press("1" if str(uid).split("-")[0] in ALIVE else "2")
     expect(page.locator(".lr-saved")).to_have_text("Saved")
     expect(page.locator(".lr-quality")).to_contain_text("20 answered")
@@ -144,12 +145,14 @@ def test_answers_survive_a_killed_server(start_server, demo_copy, page: Page, tr
     page.get_by_label("Question", exact=True).fill("Alive?")
     page.get_by_label("Answers, one a line").fill("alive\nnot alive")
     page.get_by_role("button", name="Start labelling").click()
-    expect(page.locator(".lr-card").nth(10)).to_be_visible()
+    expect(page.locator(".lr-card").nth(3)).to_be_visible()
     page.locator(".lr-grid").focus()
     for key in "1212":
+        page.locator(".lr-at:not(.lr-answered)").wait_for()
         page.keyboard.press(key)
     expect(page.locator(".lr-saved")).to_have_text("Saved")
     link = page.url
+    page.locator(".lr-at:not(.lr-answered)").wait_for()
     app.kill()
     page.keyboard.press("1")  # nobody is there to take this one: the browser keeps it
     expect(page.locator(".lr-saved")).to_contain_text("Not saved")

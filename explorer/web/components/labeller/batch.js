@@ -1,6 +1,7 @@
 // The pictures to answer next: a grid, and the one in focus shown large.
 
 const BATCH = 24;
+const FEW = 2; // pictures without an answer below which the next ones are fetched
 const SET_SHOWN = 240;
 const LONG_PRESS_MS = 450;
 
@@ -72,8 +73,7 @@ class Batch {
     this.busy(true);
     await queue.settled(2000);
     try {
-      const query = { question: data.question.id, space: data.space, n: set ? SET_SHOWN : this.policy === "useful" ? undefined : BATCH, f: data.filter || undefined };
-      const batch = await getJson(address(data.dataset, "batch.json", set ? { ...query, set } : { ...query, policy: this.policy }));
+      const batch = await getJson(address(data.dataset, "batch.json", this.query(set)));
       if (this.asked !== asked) return;
       this.busy(false);
       this.set = batch.set;
@@ -83,9 +83,55 @@ class Batch {
     } catch (error) {
       if (this.asked !== asked) return;
       this.busy(false);
+      this.waiting = false;
       const away = set && (error.status === 404 || error.status === 400);
       this.tell(error.message, { bad: true, again: away ? () => this.changePolicy("useful") : () => this.load(), words: away ? "Show the most useful ones" : undefined });
     }
+  }
+
+  /** Of the useful ones the server sends as many as are best chosen at once: few at first. */
+  query(set) {
+    const { data } = this.panel;
+    const query = { question: data.question.id, space: data.space, f: data.filter || undefined };
+    if (set) return { ...query, n: SET_SHOWN, set };
+    return { ...query, n: this.policy === "useful" ? undefined : BATCH, policy: this.policy };
+  }
+
+  /** The next ones before the last of these is answered: whoever is quick neither waits nor answers one twice. */
+  async refill(open) {
+    if (this.refilling || this.policy === SET) return;
+    const asked = this.asked;
+    this.refilling = true;
+    let fresh;
+    try {
+      const without = JSON.stringify(open.map((item) => item.uid));
+      fresh = await getJson(address(this.panel.data.dataset, "batch.json", { ...this.query(), without }));
+    } catch (error) {
+      console.debug("the next pictures are asked for again later", error.message);
+    }
+    this.refilling = false;
+    if (this.asked !== asked) return;
+    if (fresh?.items.length) this.append(fresh);
+    else if (this.waiting) this.load();
+  }
+
+  append({ items, why }) {
+    const here = new Set(this.items.map((item) => item.uid));
+    const added = items.filter((item) => !here.has(item.uid) && !this.panel.book.of(item));
+    const kept = this.items.map((item, place) => ({ item, card: this.cards[place] }));
+    for (let more = kept.length + added.length - BATCH; more > 0 && this.panel.book.of(kept[0].item); more--) {
+      kept.shift();
+      this.at--;
+    }
+    const all = [...kept, ...added.map((item) => ({ item, card: this.card(item, 0) }))];
+    all.forEach(({ card }, place) => Object.assign(card, { id: `lr-option-${place}` }).dataset.place = String(place));
+    this.items = all.map((each) => each.item);
+    this.cards = all.map((each) => each.card);
+    this.grid.replaceChildren(...this.cards);
+    this.showWhy(why);
+    this.at = Math.max(0, this.at);
+    if (this.waiting) this.advance();
+    else this.paint();
   }
 
   busy(on) {
@@ -104,6 +150,7 @@ class Batch {
     const focused = this.grid.contains(deepFocus()) || (!this.welcomed && !fields.test(deepFocus()?.tagName) && !PAGE.lightbox);
     this.welcomed = true;
     this.items = items;
+    this.waiting = false;
     this.clearSelection();
     this.tell("");
     this.cards = items.map((item, place) => this.card(item, place));
@@ -266,17 +313,18 @@ class Batch {
   /** After an answer: on to the next picture without one, or to new pictures when there is none. */
   advance() {
     this.clearSelection();
-    const open = (place) => !this.panel.book.of(this.items[place]);
-    for (let by = 1; by <= this.items.length; by++) {
+    const open = this.items.filter((item) => !this.panel.book.of(item));
+    if (open.length <= FEW) this.refill(open);
+    this.waiting = !open.length; // the one in focus has its answer: another press must not give it a second
+    for (let by = 1; by <= this.items.length && open.length; by++) {
       const place = (this.at + by) % this.items.length;
-      if (open(place)) {
+      if (open.includes(this.items[place])) {
         this.focus(place);
-        this.paint();
-        return;
+        break;
       }
     }
     this.paint();
-    this.load();
+    if (this.waiting && !this.refilling) this.load();
   }
 
   /** Show a picture whose answer was taken back, wherever it had gone. */

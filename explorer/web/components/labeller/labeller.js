@@ -219,7 +219,7 @@ class Labeller {
   }
 
   give(targets, answerFor, pressed, corrected = false) {
-    if (!targets.length) return;
+    if (!targets.length || (this.batch.waiting && !corrected)) return;
     for (const item of targets) this.drafts.delete(item.uid);
     this.book.give(targets, answerFor, { blind: !this.data.showGuess, space: this.data.space }, pressed);
     for (const item of targets) item.again = undefined; // asked again and answered again

@@ -221,9 +221,10 @@ class Sorted {
       mark.textContent = look.words;
       score.firstChild.firstChild.style.width = `${(p * 100).toFixed(1)}%`;
       score.firstChild.firstChild.style.background = colour;
-      score.lastChild.textContent = p >= SURE ? "sure" : "not sure";
-      score.lastChild.classList.toggle("lr-unsure", p < SURE);
-      card.title = `${(p * 100).toFixed(0)} % likely`;
+      const sure = p >= SURE && !item.unlike;
+      score.lastChild.textContent = item.unlike ? "new kind" : sure ? "sure" : "not sure";
+      score.lastChild.classList.toggle("lr-unsure", !sure);
+      card.title = item.unlike ? "Unlike everything you have answered: the guess means little" : `${(p * 100).toFixed(0)} % likely`;
     }
   }
 
