@@ -60,7 +60,7 @@ class Judgement:
         self.scored: Scored = scored
         self.left_out = self.scored.classifier.loo_probabilities()
         """(m, C): what a classifier says of each answered picture that has not seen its answer."""
-        self._order = self._in_order(provenance)
+        self._order = self._in_order({**provenance, **checks})  # a corrected check stays in its place
         uids = [self.space.uids[row] for row in self.part.rows[self._order]]
         drawn = np.array([uid in checks for uid in uids], bool)
         self.record = Record(self.part.rows[self._order], self.part.y[self._order], drawn)

@@ -288,8 +288,6 @@ class LiveQuestions:
             held = self._prepared.get(key)
         if held is not None and held.space is space:
             return held
-        from explorer.space.spread import Spread
-
         n = len(space.uids)
         groups = np.arange(n)
         duplicates = space.duplicates
@@ -298,8 +296,7 @@ class LiveQuestions:
             groups[rows] = n + duplicates["group"].to_numpy(np.int64)
         distances = np.asarray(space.distances, np.float32)
         strangeness = distances.mean(axis=1) if distances.shape[1] else np.zeros(n, np.float32)
-        graph = Spread(np.asarray(space.neighbours), distances)
-        made = Prepared(space, copies_of(space.hashes), groups, strangeness, graph)
+        made = Prepared(space, copies_of(space.hashes), groups, strangeness, space.spread)
         with self._lock:
             self._prepared[key] = made
             self._prepared.move_to_end(key)

@@ -23,29 +23,43 @@ _ROUNDING = np.float32(2e-6)
 
 
 class Scored:
-    """One classifier over one space. Arrays are computed when first asked for, and read-only."""
+    """One classifier over one space. Arrays are computed when first asked for, and read-only.
+
+    The calibration is taken into the weights, so that what is scanned are logits; of two classes one column is enough,
+    the lead of the first over the second.
+    """
 
     def __init__(self, space: "Space", classifier: LinearClassifier, spreading: Spreading | None) -> None:
         self.space, self.classifier, self.spreading = space, classifier, spreading
         self.n, self.classes = len(space.uids), classifier.weights.shape[1]
         self._trained = np.flatnonzero(np.isfinite(classifier.bias))
-        # of two classes one score is enough: the other is the same with its sign turned
-        self._asked = self._trained[: 1 if len(self._trained) == 2 else None]
-        self._weights = np.ascontiguousarray(classifier.weights[:, self._asked])
-        self._bias = classifier.bias[self._asked].astype(np.float32)
+        self._two = len(self._trained) == 2
+        calibration = classifier.calibration
+        weights = classifier.weights[:, self._trained] * np.float32(calibration.temperature)
+        level = classifier.bias[self._trained] * np.float32(calibration.temperature)
+        level += calibration.offsets[self._trained]
+        self._weights, self._level = np.ascontiguousarray(self._folded(weights)), self._folded(level[None])[0]
+        self._reached, self._added = np.zeros(0, np.int64), np.zeros((0, len(self._level)), np.float32)
+        if spreading is not None and calibration.spread_weight:
+            shares = spreading.shares[:, self._trained] * np.float32(calibration.spread_weight)
+            self._reached, self._added = spreading.rows, self._folded(shares)
         if self.n < SCANNED_FROM:
-            self._logits = self.exact(np.arange(self.n))
+            self._found = self._exact(np.arange(self.n))
             self.error: np.ndarray | None = None
-            """(n,) float32: how far each logit can be from its float32 value; None where they are those."""
+            """(n,) float32: how far each found number can be from its float32 value; None where they are those."""
         else:
-            scores, error = space.codes.scores(self._weights, self._bias)
-            self._logits = self._calibrated(scores, None)
-            largest_logit = np.abs(self._logits[:, self._trained]).max()
-            self.error = error * np.float32(classifier.temperature) + _ROUNDING * largest_logit
+            self._found, bound = space.codes.scores(self._weights, self._level)
+            self._found[self._reached] += self._added
+            widest = (
+                np.linalg.norm(self._weights, axis=0).max()
+                + np.abs(self._level).max()
+                + np.abs(self._added).max(initial=0)
+            )
+            self.error = bound + _ROUNDING * np.float32(widest)
 
     def exact(self, rows: np.ndarray) -> np.ndarray:
         """(m,) rows to (m, C) float32 logits over the stored vectors."""
-        return self._calibrated(float32_scores(self.space.vectors, rows, self._weights, self._bias), rows)
+        return self._unfolded(self._exact(rows))
 
     def probabilities_of(self, rows: np.ndarray) -> np.ndarray:
         """(m,) rows to (m, C) float32 exact probabilities."""
@@ -54,21 +68,25 @@ class Scored:
     @cached_property
     def probabilities(self) -> np.ndarray:
         """(n, C) float32; the likeliest class of every row is that of float32, the values are within the bound."""
-        logits = self._logits.copy()
+        found = self._found
         if self.error is not None:
-            best = np.partition(logits, self.classes - 2, axis=1)[:, -2:]
-            unsettled = np.flatnonzero(best[:, 1] - best[:, 0] <= 2 * self.error)
-            logits[unsettled] = self.exact(unsettled)
-        shares = softmax(logits)
+            if self._two:
+                unsettled = np.flatnonzero(np.abs(found[:, 0]) <= self.error)
+            else:
+                best = np.partition(found, found.shape[1] - 2, axis=1)[:, -2:]
+                unsettled = np.flatnonzero(best[:, 1] - best[:, 0] <= 2 * self.error)
+            found = found.copy()
+            found[unsettled] = self._exact(unsettled)
+        shares = softmax(self._unfolded(found))
         shares.flags.writeable = False
         return shares
 
     @cached_property
     def doubt(self) -> np.ndarray:
         """(n,) float32: 1 where the two best classes are equally likely, 0 where one is certain (margin sampling)."""
-        from explorer.learning.kernels import doubt
+        from explorer.learning.kernels import doubt, doubt_of_two
 
-        return doubt(self._logits)
+        return doubt_of_two(self._found[:, 0]) if self._two else doubt(self._found)
 
     def top(self, place: int | None, n: int, allowed: np.ndarray | None = None) -> np.ndarray:
         """The first n rows by how likely class `place` is (None: whichever is likeliest), exactly as by float32.
@@ -76,42 +94,52 @@ class Scored:
         `allowed` (n,) bool keeps some rows only. Equal rows come in the order of their numbers; the first places are
         the same whatever n is.
         """
-        from explorer.learning.kernels import advantage
-
-        chosen = -1 if place is None else place
-        odds = advantage(self._logits, chosen)
+        odds = self._odds(self._found, place)
         if self.error is None:
             return largest(odds, n, allowed)
-        reach = 2 * self.error  # each of two logits may be off
+        reach = self.error if self._two else 2 * self.error  # of two logits each may be off
         sure = largest(odds - reach, n, allowed)
         if not len(sure):
             return sure
         floor = odds[sure[-1]] - reach[sure[-1]]
         near = odds + reach >= floor
         rows = np.flatnonzero(near if allowed is None else near & allowed)
-        return rows[np.lexsort((rows, -advantage(self.exact(rows), chosen)))[:n]]
+        return rows[np.lexsort((rows, -self._odds(self._exact(rows), place)))[:n]]
 
-    def _calibrated(self, scores: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
-        """Scores of these rows (None: all) to logits, with what the graph says of them."""
-        calibration, spreading = self.classifier.calibration, self.spreading
-        scores *= np.float32(calibration.temperature)
-        if len(self._asked) < len(self._trained):
-            scores = np.concatenate([scores, -scores], axis=1)
-        scores += calibration.offsets[self._trained]
-        logits = scores
-        if self.classes > len(self._trained):
-            logits = np.full((len(scores), self.classes), -np.inf, np.float32)
-            logits[:, self._trained] = scores
-        weight = np.float32(calibration.spread_weight)
-        if spreading is None or not weight or not len(spreading.rows):
-            return logits
-        if rows is None:
-            logits[spreading.rows] += weight * spreading.shares
-        else:
-            at = np.minimum(np.searchsorted(spreading.rows, rows), len(spreading.rows) - 1)
-            reached = np.flatnonzero(spreading.rows[at] == rows)
-            logits[reached] += weight * spreading.shares[at[reached]]
-        return logits
+    def _odds(self, found: np.ndarray, place: int | None) -> np.ndarray:
+        """(m,) the log odds of class `place`, or of the likeliest; -inf for a class without an answer."""
+        from explorer.learning.kernels import advantage
+
+        if place is None:
+            return np.abs(found[:, 0]) if self._two else advantage(found, -1)
+        at = int(np.searchsorted(self._trained, place))
+        if at == len(self._trained) or self._trained[at] != place:
+            return np.full(len(found), -np.inf, np.float32)
+        if self._two:
+            return found[:, 0] if at == 0 else -found[:, 0]
+        return advantage(found, at)
+
+    def _exact(self, rows: np.ndarray) -> np.ndarray:
+        """(m,) rows to what is found for them in float32."""
+        out = float32_scores(self.space.vectors, rows, self._weights, self._level)
+        if len(self._reached):
+            at = np.minimum(np.searchsorted(self._reached, rows), len(self._reached) - 1)
+            here = np.flatnonzero(self._reached[at] == rows)
+            out[here] += self._added[at[here]]
+        return out
+
+    def _folded(self, columns: np.ndarray) -> np.ndarray:
+        """(m, trained) to what is scanned: of two classes the lead of the first, (m, 1)."""
+        return columns[:, :1] - columns[:, 1:] if self._two else columns
+
+    def _unfolded(self, found: np.ndarray) -> np.ndarray:
+        """Back to (m, C) logits; -inf for a class without an answer."""
+        logits = np.concatenate([found, -found], axis=1) / 2 if self._two else found
+        if self.classes == len(self._trained):
+            return logits if self._two else logits.copy()
+        full = np.full((len(found), self.classes), -np.inf, np.float32)
+        full[:, self._trained] = logits
+        return full
 
 
 class AttributeScored:

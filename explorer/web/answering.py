@@ -91,7 +91,7 @@ def order(rt: "Runtime", dataset_id: str, query: dict[str, str]) -> dict[str, An
         offset=views.number(query.get("offset"), 0, 0, 10**9),
         n=views.number(query.get("n"), 24, 1, MOST_SHOWN),
         after_seq=views.number(query.get("after"), 0, 0, 2**53),
-        allowed=shown_rows(dataset, space, query.get("f")),
+        allowed=shown_rows(rt, dataset, space, query.get("f")),
     )
     scores = found.scores
     quality = scores.quality.sentence if scores.quality else scores.reason
@@ -117,12 +117,13 @@ def batch(rt: "Runtime", dataset_id: str, query: dict[str, str]) -> dict[str, An
         return _of_set(rt, question, dataset, space, query)
     most = views.number(query["n"], 24, 1, MOST_BATCH) if query.get("n") else None
     policy = query.get("policy") or "useful"
-    shown = _besides(shown_rows(dataset, space, query.get("f")), space, query.get("without"))
+    shown = _besides(shown_rows(rt, dataset, space, query.get("f")), space, query.get("without"))
     picked = rt.live.batch(dataset_id, question.id, space.key, policy, most, allowed=shown)
     scores = rt.live.scores(dataset_id, question.id, space.key)
+    cards = _asked_cards(question, dataset, scores, [pick.uid for pick in picked.items])
     items = [
-        {**_asked_card(question, dataset, scores, uid), "probability": probability, "policy": policy}
-        for uid, probability, policy in picked.items
+        {**card, "probability": pick.probability, "policy": pick.policy}
+        for card, pick in zip(cards, picked.items, strict=True)
     ]
     return {"why": picked.why, "policy": picked.policy, "items": items}
 
@@ -131,29 +132,32 @@ def _of_set(rt: "Runtime", question: Question, dataset: Dataset, space: Space, q
     """The pictures of a set that have no answer yet, and how many there are in all."""
     most = views.number(query.get("n"), 24, 1, MOST_SHOWN)
     chosen = picture_set(rt, dataset, space, question, query["set"])
-    rows = chosen.rows[shown_rows(dataset, space, query.get("f"))[chosen.rows]]
+    rows = chosen.rows[shown_rows(rt, dataset, space, query.get("f"))[chosen.rows]]
     open_rows = rows if chosen.again else rows[~answered_rows(rt, question, space)[rows]]
     scores = rt.live.scores(dataset.id, question.id, space.key)
     if scores.space is not space:
         raise Busy("The collection is being renewed at this moment; try again.")
     more = {"probability": 1.0, "policy": chosen.policy} | ({"again": chosen.again} if chosen.again else {})
-    items = [{**_asked_card(question, dataset, scores, space.uids[int(row)]), **more} for row in open_rows[:most]]
+    uids = [space.uids[int(row)] for row in open_rows[:most]]
+    items = [{**card, **more} for card in _asked_cards(question, dataset, scores, uids)]
     about = {"words": chosen.words, "total": len(rows), "open": len(open_rows), "again": chosen.again}
     return {"why": f"{chosen.words}.", "policy": chosen.policy, "items": items, "set": about}
 
 
-def _asked_card(question: Question, dataset: Dataset, scores: Scores, uid: str) -> dict[str, Any]:
-    """A picture to be answered, with what the classifier takes it for at this moment."""
-    row = scores.space.rows[uid]
-    card = _card(dataset, uid, scores.space.hashes[row])
+def _asked_cards(question: Question, dataset: Dataset, scores: Scores, uids: list[str]) -> list[dict[str, Any]]:
+    """Pictures to be answered, with what the classifier takes each for at this moment."""
+    rows = np.array([scores.space.rows[uid] for uid in uids], np.int64)
+    cards = [_card(dataset, uid, scores.space.hashes[row]) for uid, row in zip(uids, rows, strict=True)]
     if not scores.ready:
-        return card
-    shares = scores.probabilities[row]
-    if question.kind == "attributes":
-        likely = [class_id for class_id, p in zip(scores.class_ids, shares, strict=True) if p >= 0.5]
-        return {**card, "guess": {"class_ids": likely, "p": round(float(abs(shares - 0.5).min() + 0.5), 4)}}
-    guess = int(shares.argmax())
-    return {**card, "guess": {"class_id": scores.class_ids[guess], "p": round(float(shares[guess]), 4)}}
+        return cards
+    for card, shares in zip(cards, scores.probabilities_of(rows), strict=True):
+        if question.kind == "attributes":
+            likely = [class_id for class_id, p in zip(scores.class_ids, shares, strict=True) if p >= 0.5]
+            card["guess"] = {"class_ids": likely, "p": round(float(abs(shares - 0.5).min() + 0.5), 4)}
+        else:
+            best = int(shares.argmax())
+            card["guess"] = {"class_id": scores.class_ids[best], "p": round(float(shares[best]), 4)}
+    return cards
 
 
 def _besides(shown: np.ndarray, space: Space, without: str | None) -> np.ndarray:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from explorer.web.runtime import Runtime
 
 MOST_BULK = 50_000
+MOST_SHOWN_HELD = 64
 _one_at_a_time = threading.Lock()
 """A request and its retry must not expand the same set side by side: the second would see what the first changed."""
 
@@ -114,7 +115,7 @@ def _expand(
     rt: "Runtime", dataset: Dataset, space: Space, question: Question, message: dict[str, Any], also: bool
 ) -> _Expanded:
     bulk = message["bulk"]
-    allowed = shown_rows(dataset, space, _text(message, "filter"))
+    allowed = shown_rows(rt, dataset, space, _text(message, "filter"))
     of, least, again = _text(bulk, "of"), None, False
     if of == "top":
         n, class_id = bulk.get("n"), _text(bulk, "class")
@@ -153,8 +154,20 @@ def answered_rows(rt: "Runtime", question: Question, space: Space, class_id: str
     return have
 
 
-def shown_rows(dataset: Dataset, space: Space, text: str | None) -> np.ndarray:
-    """(n,) bool: rows of the space whose pictures are still there and pass the filter of the page."""
+def shown_rows(rt: "Runtime", dataset: Dataset, space: Space, text: str | None) -> np.ndarray:
+    """(n,) bool: rows of the space whose pictures are still there and pass the filter of the page. Kept: every key
+    press asks again."""
+    key = (dataset.id, space.key, text or "")
+    versions = (dataset.generation, space.generation)
+    found = rt.shown.get(key)
+    if found is None or found[0] != versions:
+        while len(rt.shown) >= MOST_SHOWN_HELD:
+            rt.shown.pop(next(iter(rt.shown)), None)
+        found = rt.shown[key] = versions, _shown_rows(dataset, space, text)
+    return found[1]
+
+
+def _shown_rows(dataset: Dataset, space: Space, text: str | None) -> np.ndarray:
     items = views.space_items(dataset, space)
     present = (items["status"] == "ok").to_numpy()
     wanted = Filter.parse(text)

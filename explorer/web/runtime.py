@@ -35,6 +35,8 @@ class Runtime:
         self.jobs = Jobs(self.catalog)
         self.token = LaunchToken.from_environment()
         self.live = LiveQuestions(self.catalog, self.space)
+        self.shown: dict[tuple[str, str, str], Any] = {}
+        """Which rows of a space a page shows, by dataset, space and filter (see `bulk.shown_rows`)."""
         self._lock = threading.Lock()
         self._held: dict[tuple[str, ...], tuple[Any, Any]] = {}
         self._extractors: dict[str, Extractor] = {}

@@ -18,7 +18,9 @@ from streamlit import config
 from streamlit.runtime.pages_manager import PagesManager
 
 from explorer.errors import BadInput, ExplorerError
+from explorer.learning import kernels
 from explorer.sharing.access import LaunchToken
+from explorer.space import codes
 from explorer.web import index, routes
 from explorer.web.gate import Gate
 from explorer.web.runtime import Runtime, runtime
@@ -71,8 +73,11 @@ def _warm(rt: Runtime) -> None:
                 space = rt.space(dataset_id, info.key)
                 space.search(0, 1)
                 rt.cluster_cards(dataset_id, info.key, "kmeans")
+                rt.live.prepared(dataset_id, space)
         except ExplorerError as error:
             print(f"  {dataset_id}: {error}", file=sys.stderr, flush=True)
+    codes.warm()
+    kernels.warm()
 
 
 def serve(port: int, page: str = "/", open_browser: bool = False) -> int:

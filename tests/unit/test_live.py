@@ -18,6 +18,7 @@ from explorer.learning import training
 from explorer.learning.answers import AnswerEvent, AnswerStore
 from explorer.learning.live import LiveQuestions
 from explorer.learning.questions import Question, QuestionStore
+from explorer.space.spread import Spread
 
 
 @dataclass
@@ -33,6 +34,7 @@ class Drawer:
     rows: dict[str, int] = field(init=False)
     neighbours: np.ndarray = field(init=False)
     distances: np.ndarray = field(init=False)
+    spread: Spread = field(init=False)
 
     def __post_init__(self) -> None:
         self.rows = {uid: row for row, uid in enumerate(self.uids)}
@@ -40,6 +42,7 @@ class Drawer:
         np.fill_diagonal(alike, -2)
         self.neighbours = np.argsort(-alike, axis=1)[:, :5].astype(np.int32)
         self.distances = (1 - np.take_along_axis(alike, self.neighbours, axis=1)).astype(np.float32)
+        self.spread = Spread(self.neighbours, self.distances)
 
 
 class Case:

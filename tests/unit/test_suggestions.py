@@ -127,7 +127,7 @@ def test_useful_pictures_are_doubtful_and_unlike_each_other() -> None:
     among_border = X[border] @ X[border].T
     upper = np.triu_indices(10, 1)
     assert near[np.triu_indices(9, 1)].mean() < among_border[upper].mean()
-    np.testing.assert_array_equal(border, np.argsort(np.abs(lean - 0.5), kind="stable")[:10])
+    assert set(border) == set(np.argsort(np.abs(lean - 0.5), kind="stable")[:10])
 
 
 def test_useful_answers_teach_more_than_random_ones() -> None:
