@@ -133,7 +133,7 @@ def finish_line(asked: Asked) -> None:
     question = asked.rt.questions.get(asked.question.id)
     widget = f"target-{asked.key}-{asked.class_id}"
     st.segmented_control(
-        "How complete must it be?", list(TARGETS), format_func=TARGETS.get, required=True, key=widget,
+        "How complete must it be?", list(TARGETS), format_func=TARGETS.__getitem__, required=True, key=widget,
         default=chosen_target(question, asked.class_id), on_change=_aimed, args=(asked, widget),
     )  # fmt: skip
     target = chosen_target(question, asked.class_id)

@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
+from explorer.errors import BadInput
 from explorer.learning.answers import AnswerEvent
 from explorer.learning.judgement import confused
 from explorer.learning.methods import METHODS
@@ -200,7 +201,11 @@ def methods(asked: Asked) -> None:
     if not future.done():
         _waiting(key)
         return
-    compared = future.result()  # what it raised is a sentence in this part's place
+    try:
+        compared = future.result()
+    except BadInput as error:
+        st.info(str(error))
+        return
     rows = [
         [
             one.title,
@@ -212,6 +217,7 @@ def methods(asked: Asked) -> None:
         for one in compared
     ]
     st.html(table(("Method", "Right, each answer counted alike", "Against ridge regression"), rows))
+    st.caption("Each by itself, without what pictures nearby add; so the figures may lie below the one at the top.")
     better = [one for one in compared if comparing.worth_it(one) and one.method != now]
     for one in better:
         if st.button(f"Use {one.title.lower()}", icon=":material/check:", key=f"use-{one.method}"):

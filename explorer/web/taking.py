@@ -46,7 +46,7 @@ def bring_in(rt: Runtime, person: Person, dataset: Dataset) -> None:
         sent = st.form_submit_button("Bring it in", icon=":material/upload_file:")
     if sent and file is None:
         st.info("Choose the file first: it ends in .json.")
-    elif sent:
+    elif file is not None and sent:
         try:
             authorise(person, "label", Scope(dataset=dataset.id))
             imported = import_question(rt.catalog, dataset, file.getvalue())

@@ -161,3 +161,18 @@ def test_the_report_says_what_was_chosen_on_the_page(demo_copy, kind):
     assert f"The list of “alive” holds {above:,} pictures (at least 70 % sure)" in report.threshold
     assert "are “alive”" in report.finish
     assert report.classes[1].in_collection is not None
+
+
+def test_a_link_with_nonsense_falls_back_on_what_was_kept(demo_copy):
+    rt = runtime()
+    question = answered(rt)
+    rt.questions.set_settings(
+        question.id, thresholds={question.class_ids[0]: 0.8, question.class_ids[1]: "x"}, targets=3
+    )
+    for t in ("nan", "-1", "1e9", "<b>"):
+        app = opened("results", d="demo", q=question.id, t=t, target="12", **{"class": "gone"})
+        assert not app.exception
+        assert not app.error
+        count = len(listed(judgement(rt, question), 0, 0.8).rows)
+        assert f"as it stands after your answers: {count:,} pictures" in said(app)
+        assert next(box for box in app.get("button_group") if box.label == "How complete must it be?").value == "95"

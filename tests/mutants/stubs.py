@@ -168,8 +168,8 @@ STUBS: list[Stub] = [
         "useful-is-any",
         "the most useful pictures are the first ones",
         "explorer/learning/suggestions.py",
-        "    doubtful = _distinct(situation, _top(situation.doubt[rows], rows, _DOUBTFUL))\n",
-        "    return _distinct(situation, rows)[:n]\n",
+        "    doubtful = _distinct(situation, doubtful)\n",
+        "    return _distinct(situation, np.flatnonzero(still))[:n]\n",
         ("tests/unit/test_suggestions.py::test_useful_pictures_are_doubtful_and_unlike_each_other",),
     ),
     Stub(
@@ -354,5 +354,21 @@ STUBS: list[Stub] = [
         "                off.add(row.undoes)\n",
         "                pass\n",
         ("tests/unit/test_bulk.py::test_what_was_answered_last_is_known_after_the_page_was_left",),
+    ),
+    Stub(
+        "list-deaf-to-answers",
+        "the list of a class holds what was answered otherwise",
+        "explorer/web/listed.py",
+        "    right[judgement.part.rows] = judgement.part.y == place\n",
+        "",
+        ("tests/app/test_results.py::test_the_list_goes_by_the_answers_first",),
+    ),
+    Stub(
+        "report-deaf-to-choices",
+        "the report does not know the threshold that was chosen",
+        "explorer/web/reporting.py",
+        "    for class_id, threshold in chosen.items():\n",
+        "    for class_id, threshold in dict.fromkeys(chosen, 0.5).items():\n",
+        ("tests/app/test_results.py::test_the_report_says_what_was_chosen_on_the_page",),
     ),
 ]

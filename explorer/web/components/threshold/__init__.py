@@ -14,6 +14,8 @@ from explorer.web.components.shared.assets import script, style
 from explorer.web.components.shared.triggers import on_trigger
 
 GOAL = 0.95
+_WORTH = 0.05
+"""A list that holds less of the class than this is no list, however right."""
 
 _component = st.components.v2.component(
     "explorer_threshold",
@@ -45,6 +47,9 @@ def slider_data(curve: ThresholdCurve, chosen: float, name: str) -> dict[str, An
         filled = np.array([0])
     thresholds = curve.thresholds[filled]
     right_from = curve.threshold_for(GOAL)
+    right = None if right_from is None else _place(thresholds, right_from)
+    if right is not None and curve.recall[0][filled][right] < _WORTH:
+        right = None
     complete = np.flatnonzero(curve.recall[0][filled] >= GOAL)
     return {
         "name": name,
@@ -53,7 +58,7 @@ def slider_data(curve: ThresholdCurve, chosen: float, name: str) -> dict[str, An
         "precision": _three(curve.precision[:, filled]),
         "recall": _three(curve.recall[:, filled]),
         "at": _place(thresholds, chosen),
-        "right": None if right_from is None else _place(thresholds, right_from),
+        "right": right,
         "found": int(complete[-1]) if len(complete) else None,
     }
 
