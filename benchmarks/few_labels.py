@@ -33,8 +33,8 @@ TARGETS = {
     "coverage_recall": ">= 0.92",
     "stopped_too_early": "<= 0.05",
 }
-RUNS_TWO, RUNS_MANY = 40, 8
-"""Of each of the five collections: 200 paired runs of two classes in all, 40 of all a collection's classes."""
+RUNS_TWO, RUNS_MANY = 60, 8
+"""Of each of the five collections: 300 paired runs of two classes in all, 40 of all a collection's classes."""
 LEAST = 40
 """Pictures of a class that questions are asked about."""
 AT = (20, 50, 100)

@@ -237,6 +237,7 @@ class LiveQuestions:
             class_ids=scores.class_ids,
             class_names=scores.class_names,
             graph=prepared.graph,
+            all_different=prepared.all_different,
         )
         if seed is None:
             seed = int.from_bytes(f"{question_id}:{scores.seq}".encode(), "little") % 2**63
@@ -296,7 +297,9 @@ class LiveQuestions:
             groups[rows] = n + duplicates["group"].to_numpy(np.int64)
         distances = np.asarray(space.distances, np.float32)
         strangeness = distances.mean(axis=1) if distances.shape[1] else np.zeros(n, np.float32)
-        made = Prepared(space, copies_of(space.hashes), groups, strangeness, space.spread)
+        copies = copies_of(space.hashes)
+        different = bool((copies == np.arange(n)).all())
+        made = Prepared(space, copies, groups, different, strangeness, space.spread)
         with self._lock:
             self._prepared[key] = made
             self._prepared.move_to_end(key)

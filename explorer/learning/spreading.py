@@ -62,7 +62,7 @@ def spread_answers(
                 left[at, y[sent[mate]]] -= values[place]
             fewer[at, y[sent[mate]]] -= 1
     trained = counts > 0
-    shares = [_shares(sums, np.repeat(counts[None], len(reached), axis=0), trained), _shares(left, fewer, trained)]
+    shares = [_shares(sums, counts[None], trained), _shares(left, fewer, trained)]
     if ordered:
         places = np.flatnonzero(trained)
         mixed = grade_likeness(places).astype(np.float32)
@@ -82,7 +82,7 @@ def _vouching(sent: np.ndarray, groups: np.ndarray | None) -> list[tuple[int, np
 
 
 def _shares(sums: np.ndarray, counts: np.ndarray, trained: np.ndarray) -> np.ndarray:
-    """(k, C) sums over (k, C) numbers of answers to (k, C) shares around zero."""
+    """(k, C) sums over (k, C) or (1, C) numbers of answers to (k, C) shares around zero."""
     mean = np.where(counts > 0, np.maximum(sums, 0) / np.maximum(counts, 1), 0)
     centred = np.where(trained, mean - mean.sum(axis=1, keepdims=True) / max(trained.sum(), 1), 0)
     return (centred / (mean.sum(axis=1, keepdims=True) + _FAINT)).astype(np.float32)

@@ -32,6 +32,8 @@ class Prepared:
     """(n,) int: the same number for byte-identical pictures"""
     groups: np.ndarray
     """(n,) int: the same number for near-duplicates"""
+    all_different: bool
+    """No two pictures are copies."""
     strangeness: np.ndarray
     graph: "Spread"
 
