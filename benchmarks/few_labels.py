@@ -1,7 +1,7 @@
 """How far a few answers reach: the app's suggestions and classifier beside random answers and a random forest.
 
-A question is either "is it X or Y?" about the pictures of two classes, or "is it X?" about all of them, in turn. Half of
-the things pictured, drawn by lot, are held out and never offered. Every arm starts from the same two answers, one of
+A question is either "is it X or Y?" about the pictures of two classes, or "is it X?" about all of them, in turn. Half
+of the things pictured, drawn by lot, are held out and never offered. Every arm starts from the same two answers, one of
 each class, which whoever asks a question has in mind; they count. Right means balanced accuracy on the held-out half.
 The app sees all pictures of the question, as it does in life, and the answers it was given.
 """
@@ -297,7 +297,7 @@ def _by_kind(found: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def _labels_needed(found: list[dict[str, Any]]) -> float:
-    """Our answers until the mean over runs reaches the rival's at 60, between two measured counts by a straight line."""
+    """Our answers until the mean over runs reaches the rival's at 60; between two counts by a straight line."""
     goal = float(np.mean([each["rival"] for each in found]))
     curve = np.mean([each["curve"] for each in found], axis=0)
     counts = np.arange(4, RIVAL_AT + 1, 2)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from explorer.learning.live import Scores
 
 _SAMPLED = 5_000
+_NO_ANSWERS = Training(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, bool))
 
 
 class Judgement:
@@ -46,9 +47,7 @@ class Judgement:
         self._prepared = prepared
         self.names = scores.class_names
         scored = scores.scored
-        self.part: Training = (
-            scores.parts[0] if scores.parts else Training(*[np.zeros(0, np.int64)] * 3, np.zeros(0, bool))
-        )
+        self.part: Training = scores.parts[0] if scores.parts else _NO_ANSWERS
         if isinstance(scored, AttributeScored):
             if attribute not in scores.class_ids:
                 raise BadInput("This answer does not belong to the question (any more); reload the page.")
