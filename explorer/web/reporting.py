@@ -14,7 +14,7 @@ from explorer.learning.judgement import Judgement
 from explorer.learning.live import Scores
 from explorer.learning.questions import Question
 from explorer.sharing.answer_sheet import AnswerSheet
-from explorer.sharing.report import Judged, ReportData, report_data
+from explorer.sharing.report import Figure, Judged, ReportData, report_data
 from explorer.sharing.untested import unlike_answered
 from explorer.web.results_charts import percent
 from explorer.web.settings import of_classes
@@ -70,6 +70,9 @@ def report_of(
         given |= {"threshold": _thresholds(question, found, of_classes(question, "thresholds"))}
         if question.kind != "attributes":
             given |= {"quality": found[question.class_ids[0]].quality}
+        elif found:
+            made = report_data(sheet, dataset.name, time.time(), **given)
+            return replace(made, **_of_attributes(question, found))
     return report_data(sheet, dataset.name, time.time(), **given)
 
 
@@ -105,6 +108,15 @@ def _judged(scores: Scores, question: Question, found: Mapping[str, Judgement]) 
             y[at, place] = judgement.part.y
             p[at, place] = judgement.left_out[:, 1]
     return Judged([uids[row] for row in rows], y, p, np.array([group_of[row] for row in rows.tolist()], np.int64))
+
+
+def _of_attributes(question: Question, found: Mapping[str, Judgement]) -> dict[str, Any]:
+    """How good each attribute is, the weakest first: it gives the figure."""
+    weakest_first = sorted(found.items(), key=lambda each: each[1].quality.balanced_accuracy)
+    told = [f"“{question.class_of(class_id).name}”: {one.quality.sentence}" for class_id, one in weakest_first]
+    least = weakest_first[0][1].quality
+    figure = Figure(least.accuracy, least.accuracy_low, least.accuracy_high)
+    return {"accuracy": figure, "quality": f"The weakest first. {' '.join(told)}"}
 
 
 def _place(question: Question, class_id: str) -> int:

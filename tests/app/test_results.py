@@ -161,6 +161,9 @@ def test_the_report_says_what_was_chosen_on_the_page(demo_copy, kind):
     assert f"The list of “alive” holds {above:,} pictures (at least 70 % sure)" in report.threshold
     assert "are “alive”" in report.finish
     assert report.classes[1].in_collection is not None
+    assert report.accuracy is not None
+    assert "right on pictures like the ones you answered" in report.quality
+    assert ("The weakest first. “" in report.quality) == (kind == "attributes")
 
 
 def test_a_link_with_nonsense_falls_back_on_what_was_kept(demo_copy):
