@@ -6,8 +6,12 @@ Fetched and embedded once, into build/benchmarks (or EXPLORER_BENCH_WORKSPACE); 
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from explorer.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLED = 2_000
@@ -22,16 +26,11 @@ class Collection:
     name: str
     vectors: np.ndarray
     """(n, d) float32 `lite0`, centred, of length one: the app's default space."""
-    joined: np.ndarray
-    """(n, d') float32: what the app joins by itself, content with colours at the weights of `JOINED`."""
     classes: np.ndarray
     """(n,) int"""
     class_names: list[str]
     groups: np.ndarray
     """(n,) int: pictures that show the same thing, which a fair test keeps on one side."""
-
-
-JOINED = (("lite0", 1.0), ("colour", 0.25))
 
 
 def collections(names: tuple[str, ...] = NAMES) -> dict[str, Collection]:
@@ -43,16 +42,14 @@ def collections(names: tuple[str, ...] = NAMES) -> dict[str, Collection]:
     return {name: _collection(name, Workspace(root)) for name in names}
 
 
-def _collection(name: str, workspace: "object") -> Collection:
+def _collection(name: str, workspace: "Workspace") -> Collection:
     from explorer.collection.dataset import Dataset
     from explorer.collection.embedding import embed
     from explorer.demos import prepare
     from explorer.extractors import load
     from explorer.space import SpaceRecipe
     from explorer.space.recipe import Transform
-    from explorer.workspace import Workspace
 
-    assert isinstance(workspace, Workspace)
     demo = name.split("_")[0]
     dataset_id = f"bench-{demo}"
     if dataset_id in workspace.dataset_ids():
@@ -61,18 +58,13 @@ def _collection(name: str, workspace: "object") -> Collection:
         source = prepare(demo, workspace, lambda line: None).source
         dataset = Dataset.create(workspace, dataset_id, _sample(source, workspace) if demo == "fashion" else source)
         dataset.rescan()
-    extractors = {each: load(each, workspace.models) for each, _ in JOINED}
-    embed(dataset, list(extractors.values()))
+    extractor = load("lite0", workspace.models)
+    embed(dataset, [extractor])
 
     items = dataset.present().drop_duplicates("content_hash")
-    features = {each: dataset.features(extractor.spec) for each, extractor in extractors.items()}
-    hashes = items["content_hash"].tolist()
-    raw = {each: store.get(hashes) for each, store in features.items()}
-
-    def space(parts: tuple[tuple[str, float], ...]) -> np.ndarray:
-        recipe = SpaceRecipe(tuple((extractors[each].spec.key, weight) for each, weight in parts))
-        blocks = [raw[each] for each, _ in parts]
-        return Transform.fit(recipe, [block.sum(axis=0, dtype=np.float64) for block in blocks], len(items))(blocks)
+    raw = [dataset.features(extractor.spec).get(items["content_hash"].tolist())]
+    recipe = SpaceRecipe(((extractor.spec.key, 1.0),))
+    vectors = Transform.fit(recipe, [raw[0].sum(axis=0, dtype=np.float64)], len(items))(raw)
 
     column = {"clipart": "meta:folder", "emoji_category": "meta:category", "emoji_artwork": "meta:artwork"}
     found = items[column.get(name, "meta:folder")].astype(str).to_numpy(dtype=object)
@@ -80,10 +72,10 @@ def _collection(name: str, workspace: "object") -> Collection:
     # the same emoji in three styles is one thing; elsewhere every distinct picture is its own
     subject = items["uid"].str.partition("-")[2] if demo == "emoji" else items["uid"]
     groups = np.unique(subject.to_numpy(dtype=object).astype(str), return_inverse=True)[1]
-    return Collection(name, space((("lite0", 1.0),)), space(JOINED), classes, class_names.tolist(), groups)
+    return Collection(name, vectors, classes, class_names.tolist(), groups)
 
 
-def _sample(source: "dict[str, object]", workspace: "object") -> "dict[str, object]":
+def _sample(source: "dict[str, object]", workspace: "Workspace") -> "dict[str, object]":
     """A table of SAMPLED pictures of a folder source, as many of each subfolder."""
     import csv
 

@@ -55,7 +55,7 @@ class LinearClassifier:
     def scores(self, vectors: np.ndarray) -> np.ndarray:
         """(m, d) float32, in memory or mapped, to (m, C) float32 raw scores, about -1 to 1. Reads block by block."""
         out = np.empty((len(vectors), self.weights.shape[1]), np.float32)
-        with _threads_for(len(vectors) * self.weights.size):
+        with threads_for(len(vectors) * self.weights.size):
             for start in range(0, len(vectors), _BLOCK):
                 np.matmul(vectors[start : start + _BLOCK], self.weights, out=out[start : start + _BLOCK])
         out += self.bias
@@ -114,7 +114,7 @@ def fit_classifier(
     wanted = root * (targets - constant)
     Z = X * root.astype(np.float32)
     small = min(n, d)
-    with _threads_for(small * small * max(n, d)):
+    with threads_for(small * small * max(n, d)):
         if n < d:
             inverse = _inverse(Z @ Z.T, ridge, n)
             dual = inverse @ wanted.astype(inverse.dtype)
@@ -133,7 +133,7 @@ def fit_classifier(
     if classes == 2:
         weights = np.stack([weights[:, 0], -weights[:, 0]], axis=1)  # to the last bit: one is scanned for both
 
-    with _threads_for(0):
+    with threads_for(0):
         fitted = calibrate(held_out, shares, place, sample)
     logits = fitted.logits(held_out, shares)
     right = logits.argmax(1) == place
@@ -175,7 +175,7 @@ def softmax(scores: np.ndarray) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def _threads_for(multiplications: float) -> Iterator[None]:
+def threads_for(multiplications: float) -> Iterator[None]:
     """One BLAS thread while inside if the work is small. The setting is the process's, so one at a time changes it."""
     if multiplications > _ONE_THREAD:
         yield

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from explorer.errors import BadInput
-from explorer.learning.classifier import RIDGE
+from explorer.learning.classifier import RIDGE, threads_for
 from explorer.learning.estimates import Estimate
 from explorer.learning.evaluation import balanced_worth, evidence, wilson
 
@@ -105,11 +105,12 @@ def learning_curve(
     if answers < FEWEST or len(present) < 2 or different < len(present) + _SPARE:
         reason = f"A learning curve needs {FEWEST} answers, and several different pictures of each class."
         return Curve((), answers, np.zeros(0), np.zeros((3, 0)), reason)
-    gram = (X @ X.T).astype(np.float64)
-    sizes = [max(round(share * len(y)), len(present) + 1) for share in _SHARES]
-    forgot = np.stack([_left_out_right(gram, y, groups, size, rng) for size in sizes])
-    whole = _leave_one_out(gram, y, groups)
-    gains = _gains(forgot, whole, y, evidence(len(y), groups) / len(y), answers, rng)
+    with threads_for(0):
+        gram = (X @ X.T).astype(np.float64)
+        sizes = [max(round(share * len(y)), len(present) + 1) for share in _SHARES]
+        forgot = np.stack([_left_out_right(gram, y, groups, size, rng) for size in sizes])
+        whole = _leave_one_out(gram, y, groups)
+        gains = _gains(forgot, whole, y, evidence(len(y), groups) / len(y), answers, rng)
     points = [
         _point(size, right, y, evidence(len(y), groups) / len(y))
         for size, right in zip([*sizes, len(y)], [*forgot, whole], strict=True)

@@ -43,19 +43,21 @@ class Scored:
         if spreading is not None and calibration.spread_weight:
             shares = spreading.shares[:, self._trained] * np.float32(calibration.spread_weight)
             self._reached, self._added = spreading.rows, self._folded(shares)
-        if self.n < SCANNED_FROM:
-            self._found = self._exact(np.arange(self.n))
-            self.error: np.ndarray | None = None
-            """(n,) float32: how far each found number can be from its float32 value; None where they are those."""
-        else:
-            self._found, bound = space.codes.scores(self._weights, self._level)
+        self._scanned = self.n >= SCANNED_FROM
+        if self._scanned:
+            self._found = space.codes.approximate(self._weights, self._level)
             self._found[self._reached] += self._added
-            widest = (
-                np.linalg.norm(self._weights, axis=0).max()
-                + np.abs(self._level).max()
-                + np.abs(self._added).max(initial=0)
-            )
-            self.error = bound + _ROUNDING * np.float32(widest)
+        else:
+            self._found = self._exact(np.arange(self.n))
+
+    @cached_property
+    def error(self) -> np.ndarray | None:
+        """(n,) float32: how far each found number can be from its float32 value; None where they are those."""
+        if not self._scanned:
+            return None
+        widest = np.linalg.norm(self._weights, axis=0).max() + np.abs(self._level).max()
+        widest += np.abs(self._added).max(initial=0)
+        return self.space.codes.bounds(self._weights, self._level) + _ROUNDING * np.float32(widest)
 
     def exact(self, rows: np.ndarray) -> np.ndarray:
         """(m,) rows to (m, C) float32 logits over the stored vectors."""

@@ -104,6 +104,14 @@ class Codes:
         made = self._prepare(weights, bias)
         return self._scan(made, 0, len(self)), self._bound(made)
 
+    def approximate(self, weights: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
+        """The scores of `scores` alone, for who needs their bounds later or not at all."""
+        return self._scan(self._prepare(weights, bias), 0, len(self))
+
+    def bounds(self, weights: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
+        """(n,) float32: how far each of `approximate` can be from `float32_scores`."""
+        return self._bound(self._prepare(weights, bias))
+
     def top(
         self,
         w: np.ndarray,

@@ -102,13 +102,10 @@ class Batch {
     if (this.refilling || this.policy === SET) return;
     const asked = this.asked;
     this.refilling = true;
-    let fresh;
-    try {
-      const without = JSON.stringify(open.map((item) => item.uid));
-      fresh = await getJson(address(this.panel.data.dataset, "batch.json", { ...this.query(), without }));
-    } catch (error) {
-      console.debug("the next pictures are asked for again later", error.message);
-    }
+    const without = JSON.stringify(open.map((item) => item.uid));
+    const query = { ...this.query(), without };
+    // without an answer to this, the pictures are asked for again when the last one is answered
+    const fresh = await getJson(address(this.panel.data.dataset, "batch.json", query)).catch(() => undefined);
     this.refilling = false;
     if (this.asked !== asked) return;
     if (fresh?.items.length) this.append(fresh);

@@ -212,6 +212,7 @@ class Sorted {
     const colour = this.panel.data.question.classes.find((each) => each.id === this.chosen)?.colour ?? "";
     for (const item of this.items) {
       const card = this.cards.get(item.uid);
+      if (!card) continue; // the next question's order is on its way
       const [, mark, score] = card.children;
       const answer = book.of(item);
       const look = this.panel.lookOf(answer);
