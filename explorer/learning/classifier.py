@@ -133,24 +133,39 @@ def fit_classifier(
     if classes == 2:
         weights = np.stack([weights[:, 0], -weights[:, 0]], axis=1)  # to the last bit: one is scanned for both
 
+    return assembled(weights, level, held_out, shares, trained, place, n_classes)
+
+
+def assembled(
+    weights: np.ndarray,
+    level: np.ndarray,
+    held_out: np.ndarray,
+    shares: np.ndarray | None,
+    trained: np.ndarray,
+    place: np.ndarray,
+    n_classes: int,
+) -> LinearClassifier:
+    """Calibrate what was fitted to the k `trained` classes, and widen it to all `n_classes`.
+
+    `weights` (d, k), `level` (k,); left-out scores `held_out` and graph `shares` (n, k); `place` (n,) in 0..k-1.
+    """
+    sample = len(place) / (len(trained) * np.bincount(place)[place])
     with threads_for(0):
         fitted = calibrate(held_out, shares, place, sample)
     logits = fitted.logits(held_out, shares)
-    right = logits.argmax(1) == place
-    full = np.zeros((d, n_classes), np.float32)
-    full[:, trained] = weights
-    bias = np.full(n_classes, -np.inf, np.float32)
-    bias[trained] = level
+    right = logits.argmax(axis=1) == place
+    full, bias = np.zeros((len(weights), n_classes), np.float32), np.full(n_classes, -np.inf, np.float32)
+    full[:, trained], bias[trained] = weights, level
     offsets = np.zeros(n_classes, np.float32)
     offsets[trained] = fitted.offsets
     return LinearClassifier(
         weights=full,
         bias=bias,
         calibration=Calibration(fitted.temperature, fitted.spread_weight, offsets),
-        loo_scores=widened(held_out, trained, n_classes),
-        loo_logits=widened(logits, trained, n_classes),
+        loo_scores=_widened(held_out, trained, n_classes),
+        loo_logits=_widened(logits, trained, n_classes),
         loo_accuracy=float(right.mean()),
-        loo_balanced_accuracy=float((right * sample).sum() / n),
+        loo_balanced_accuracy=float((right * sample).mean()),
     )
 
 
@@ -160,7 +175,7 @@ def grade_likeness(grades: np.ndarray) -> np.ndarray:
     return 1 - 2 * np.abs(steps[:, None] - steps[None]) / max(len(grades) - 1, 1)
 
 
-def widened(values: np.ndarray, trained: np.ndarray, n_classes: int) -> np.ndarray:
+def _widened(values: np.ndarray, trained: np.ndarray, n_classes: int) -> np.ndarray:
     full = np.full((len(values), n_classes), -np.inf, np.float32)
     full[:, trained] = values
     return full

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from explorer.errors import BadInput
-from explorer.learning.calibration import Calibration, calibrate
-from explorer.learning.classifier import LinearClassifier, fit_classifier, widened
+from explorer.learning.classifier import LinearClassifier, assembled, fit_classifier
 
 METHODS = {
     "ridge": "Ridge regression",
@@ -71,24 +70,8 @@ def fit_linear(
     weights, bias = fit(X, place)
     scale = _SPREAD / max(float(held_out.std()), 1e-6)
     held_out, weights, bias = held_out * scale, weights * scale, bias * scale
-    sample = len(y) / (len(trained) * np.bincount(place)[place])
     shares = None if left_out_shares is None else np.asarray(left_out_shares, np.float64)[:, trained]
-    fitted = calibrate(held_out, shares, place, sample)
-    logits = fitted.logits(held_out, shares)
-    right = logits.argmax(axis=1) == place
-    full, level = np.zeros((X.shape[1], n_classes), np.float32), np.full(n_classes, -np.inf, np.float32)
-    full[:, trained], level[trained] = weights, bias
-    offsets = np.zeros(n_classes, np.float32)
-    offsets[trained] = fitted.offsets
-    return LinearClassifier(
-        weights=full,
-        bias=level,
-        calibration=Calibration(fitted.temperature, fitted.spread_weight, offsets),
-        loo_scores=widened(held_out, trained, n_classes),
-        loo_logits=widened(logits, trained, n_classes),
-        loo_accuracy=float(right.mean()),
-        loo_balanced_accuracy=float((right * sample).mean()),
-    )
+    return assembled(weights, bias, held_out, shares, trained, place, n_classes)
 
 
 def compare(X: np.ndarray, y: np.ndarray, groups: np.ndarray, seed: int = 0) -> list[Compared]:
