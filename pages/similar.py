@@ -6,7 +6,7 @@ import streamlit as st
 from explorer.collection.embedding import DECODE_SIDE
 from explorer.collection.images import decode
 from explorer.errors import ExplorerError, NotFound
-from explorer.extractors.base import TextEncoder
+from explorer.extractors.base import TextEncoder, prepared
 from explorer.web import state, views
 from explorer.web.components.gallery import gallery
 
@@ -24,7 +24,7 @@ def _features_of(upload: bytes) -> np.ndarray:
     for key, _ in space.recipe.features:
         extractor = rt.extractor(dataset.features(key).spec)
         picture = decode(upload, min_side=max(DECODE_SIDE, extractor.min_side))
-        raw.append(extractor.compute(extractor.prepare(picture.rgb)[None]))
+        raw.append(extractor.compute(prepared(extractor, upload, picture.rgb)[None]))
     return space.transform(raw)
 
 

@@ -12,15 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from explorer.errors import BadInput
-from explorer.extractors.base import Card, FeatureSpec
+from explorer.extractors.base import Card, Family, FeatureSpec
 from explorer.extractors.preprocessing import resized
 
-NAMES = "colour"
 CARD = Card(
     title="Colours",
     sees="Which colours a picture has and how much of each.",
     ignores="What it shows, where the colours stand, and texture.",
     licence="Apache-2.0",
+    aspect="colour",
 )
 SIDE = 96
 SOFTNESS = 11.0
@@ -31,9 +31,9 @@ _MOMENTS = 6
 _MOMENT_WEIGHT = 0.5
 
 
-def create(argument: str, models_dir: Path | None, exact: bool) -> "Colour":
-    if argument:
-        raise BadInput(f"'colour' takes nothing after it, not ':{argument}'.")
+def create(argument: str, layer: str, models_dir: Path | None, exact: bool) -> "Colour":
+    if argument or layer:
+        raise BadInput(f"'colour' takes nothing after it, not '{argument or layer}'.")
     return Colour()
 
 
@@ -142,3 +142,6 @@ def lab_of(rgb: np.ndarray) -> np.ndarray:
     relative = linear @ to_xyz.T / to_xyz.sum(axis=1)
     f = np.where(relative > (6 / 29) ** 3, np.cbrt(relative), relative / (3 * (6 / 29) ** 2) + 4 / 29)
     return np.stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], axis=1)
+
+
+FAMILIES = (Family("colour", CARD, create),)

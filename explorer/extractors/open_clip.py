@@ -18,12 +18,11 @@ import numpy as np
 
 from explorer.errors import BadInput, Missing
 from explorer.extractors.backends import TorchNetwork, file_hash, in_full_batches
-from explorer.extractors.base import Card, FeatureSpec
+from explorer.extractors.base import Card, Family, FeatureSpec
 
 if TYPE_CHECKING:
     import torch
 
-NAMES = "open_clip:ARCH/PRETRAINED"
 CARD = Card(
     title="What it shows, and text",
     sees="Things, scenes, styles and written words, as people describe pictures on the web; text finds pictures.",
@@ -35,7 +34,7 @@ BATCH = 8
 _TEXTS_AT_ONCE = 64
 
 
-def create(argument: str, models_dir: Path | None, exact: bool) -> "OpenClip":
+def create(argument: str, layer: str, models_dir: Path | None, exact: bool) -> "OpenClip":
     architecture, _, pretrained = argument.partition("/")
     if not architecture or not pretrained:
         raise BadInput(
@@ -211,3 +210,6 @@ def _image_side(model: Any) -> "torch.nn.Module":
             return self.model.encode_image(batch)
 
     return ImageSide()
+
+
+FAMILIES = (Family("open_clip", CARD, create, written="open_clip:ARCH/PRETRAINED"),)

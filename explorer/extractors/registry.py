@@ -1,44 +1,48 @@
-"""Extractors by name. One more family is one more file and one more line in FAMILIES."""
+"""Extractors by name. One more family is one more file and one more line in MODULES."""
 
+import functools
 import importlib
-from collections.abc import Callable
+import re
 from pathlib import Path
 
 from explorer.errors import BadInput, Missing
-from explorer.extractors.base import Card, Extractor, FeatureSpec
+from explorer.extractors.base import Card, Extractor, Family, FeatureSpec
 
 DEFAULT = "lite0"
 
-FAMILIES = {
-    "lite0": "explorer.extractors.lite0:create",
-    "open_clip": "explorer.extractors.open_clip:create",
-    "colour": "explorer.extractors.colour:create",
-}
-"""Family name to "module:factory". The module is imported when the family is asked for; beside its factory it has
-CARD (what a person reads before choosing) and NAMES (how the family is written, e.g. "open_clip:ARCH/PRETRAINED").
-The factory takes (argument: what follows the colon, models_dir, exact)."""
+MODULES = (
+    "explorer.extractors.lite",
+    "explorer.extractors.colour",
+    "explorer.extractors.open_clip",
+)
+"""Each has FAMILIES, and imports heavy packages only when one of them is created."""
+
+_NAME = re.compile(r"(?P<family>[a-z0-9_]+)(:(?P<argument>.*?))?(@(?P<layer>[a-z0-9_]+))?", re.DOTALL)
 
 
 def load(name: str, models_dir: Path | None = None, exact: bool = False) -> Extractor:
-    """The extractor called `name`: "lite0", "colour", "open_clip:ARCH/PRETRAINED".
+    """The extractor called `name`: "lite0", "lite0@block2", "open_clip:ARCH/PRETRAINED".
 
     `models_dir` keeps networks converted for this machine (None: convert anew each time); `exact` asks for single
     precision even where the processor has a faster one. Raises BadInput for an unknown name, Missing where a package
     or a weight file is not there.
     """
-    family, _, argument = name.partition(":")
-    if family not in FAMILIES:
-        raise BadInput(f"There is no extractor '{name}'. Those there are: {', '.join(available())}.")
-    module, factory = FAMILIES[family].split(":")
-    create: Callable[[str, Path | None, bool], Extractor] = getattr(importlib.import_module(module), factory)
-    return create(argument, models_dir, exact)
+    found = _NAME.fullmatch(name)
+    family = families().get(found["family"]) if found else None
+    if found is None or family is None:
+        known = ", ".join(each.written or each.name for each in families().values())
+        raise BadInput(f"There is no extractor '{name}'. Those there are: {known}.")
+    return family.create(found["argument"] or "", found["layer"] or "", models_dir, exact)
 
 
 def load_like(spec: FeatureSpec, models_dir: Path | None = None) -> Extractor:
     """The extractor that made the features of `spec`, for pictures that are to be compared with them.
 
-    Raises Missing if this machine can only make other ones (another precision, other weights).
+    Raises Missing if this machine can only make other ones (another precision, other weights), or if they were never
+    made from pictures.
     """
+    if spec.rows == "item":
+        raise Missing(f"'{spec.extractor}' tells what your own table says; a picture alone does not have it.")
     differs: list[str] = []
     for exact in (False, True):
         extractor = load(spec.extractor, models_dir, exact)
@@ -52,7 +56,24 @@ def load_like(spec: FeatureSpec, models_dir: Path | None = None) -> Extractor:
     )
 
 
+@functools.cache
+def families() -> dict[str, Family]:
+    """Every family by its name. Imports no heavy package."""
+    return {family.name: family for module in MODULES for family in importlib.import_module(module).FAMILIES}
+
+
 def available() -> dict[str, Card]:
     """How each family is written, with its card. Imports no heavy package."""
-    modules = (importlib.import_module(place.split(":")[0]) for place in FAMILIES.values())
-    return {module.NAMES: module.CARD for module in modules}
+    return {family.written or family.name: family.card for family in families().values()}
+
+
+def title_of(name: str) -> str:
+    """An extractor's name in plain words, e.g. "What it shows (block 2)"; an unknown one stays as it is written."""
+    found = _NAME.fullmatch(name)
+    family = families().get(found["family"]) if found else None
+    if found is None or family is None:
+        return name
+    more = [found["argument"]] if found["argument"] else []
+    if found["layer"]:
+        more.append(dict(family.layers).get(found["layer"], found["layer"]))
+    return family.card.title + (f" ({', '.join(more)})" if more else "")

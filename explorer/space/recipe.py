@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from explorer.errors import BadInput
-from explorer.extractors.registry import available
+from explorer.extractors.registry import families
 
 _SHRINK = 16
 """The mean counts as if this many more pictures lay at zero: a handful of pictures is not torn to opposite ends, one
@@ -58,12 +58,12 @@ def _family(key: str) -> str:
 def _words(key: str) -> str:
     """The card's title of the family that a feature key belongs to; the rest of the key's name in brackets."""
     name = _family(key)
-    for family, card in available().items():
-        safe = re.sub(r"[^a-z0-9]", "-", family.partition(":")[0].lower())
+    for family in sorted(families().values(), key=lambda each: -len(each.name)):
+        safe = re.sub(r"[^a-z0-9]", "-", family.name)
         if name == safe:
-            return card.title
+            return family.card.title
         if name.startswith(safe + "-"):
-            return f"{card.title} ({name.removeprefix(safe + '-')})"
+            return f"{family.card.title} ({name.removeprefix(safe + '-')})"
     return name
 
 

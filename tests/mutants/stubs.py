@@ -67,7 +67,7 @@ STUBS: list[Stub] = [
     Stub(
         "random-weights",
         "the network is built but its trained weights are not put in",
-        "explorer/extractors/lite0.py",
+        "explorer/extractors/lite.py",
         "    network.load_state_dict(dict(zip(ours, theirs.values(), strict=True)))\n",
         "",
         ("tests/unit/test_lite0.py::test_logits_agree_with_the_packages_own_network",),

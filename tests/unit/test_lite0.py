@@ -13,7 +13,7 @@ from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 from sklearn.datasets import load_sample_image
 
 from explorer.errors import Missing
-from explorer.extractors import lite0, load
+from explorer.extractors import lite, load
 from explorer.extractors.preprocessing import whole_picture
 
 
@@ -30,7 +30,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def scaled(*pictures: np.ndarray) -> torch.Tensor:
-    batch = np.stack([whole_picture(picture, lite0.SIDE) for picture in pictures])
+    batch = np.stack([whole_picture(picture, lite.SIDE) for picture in pictures])
     return torch.from_numpy(batch).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
@@ -45,7 +45,7 @@ def test_logits_agree_with_the_packages_own_network(china: np.ndarray) -> None:
     ).eval()
     batch = torch.cat([scaled(china, *cuts(china, 3)), torch.rand(2, 3, 224, 224) * 2 - 1])
     with torch.no_grad():
-        difference = (lite0.classifier()(batch) - theirs(batch)).abs().max()
+        difference = (lite.classifier()(batch) - theirs(batch)).abs().max()
     assert difference < 1e-4
 
 
@@ -55,7 +55,7 @@ def test_a_photograph_is_named_rightly(china: np.ndarray, models: Path) -> None:
     extractor = load("lite0", models)
     pooled = torch.from_numpy(extractor.compute(extractor.prepare(china)[None]))
     with torch.no_grad():
-        chances = lite0.classifier().get_classifier()(pooled).softmax(1)[0]
+        chances = lite.classifier().get_classifier()(pooled).softmax(1)[0]
     best = [IMAGENET_CLASSNAMES[row] for row in chances.topk(2).indices]
     assert set(best) == {"bell tower", "stupa"}
     assert chances.topk(2).values.sum() > 0.5
@@ -69,7 +69,7 @@ def test_the_fast_precision_stays_near_the_exact_one(china: np.ndarray, models: 
     cosine = np.sum(a * b, axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
     assert cosine.min() >= 0.99
     with torch.no_grad():
-        eager = lite0.pooled_network()(torch.from_numpy(batch)).numpy()
+        eager = lite.pooled_network()(torch.from_numpy(batch)).numpy()
     assert np.abs(b - eager).max() < 1e-4 * np.abs(eager).max()
 
 
@@ -92,7 +92,7 @@ def test_the_converted_network_is_kept_and_needs_neither_torch_nor_a_report_to_a
 def test_converting_reports_to_nobody(tmp_path: Path) -> None:
     """OpenVINO's converter leaves a client id in the home folder and sends an event, unless it is kept from it."""
     code = "from pathlib import Path\nfrom explorer.extractors import load\nload('lite0', Path('models'))"
-    root = str(Path(lite0.__file__).parents[2])
+    root = str(Path(lite.__file__).parents[2])
     subprocess.run(
         [sys.executable, "-c", code],
         env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "PYTHONPATH": root},
@@ -111,7 +111,7 @@ def test_missing_weights_say_how_to_get_them(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_without_openvino_the_same_vectors_come_from_torch(monkeypatch: pytest.MonkeyPatch, china: np.ndarray) -> None:
     exact = load("lite0", exact=True)
-    monkeypatch.setattr(lite0, "has_openvino", lambda: False)
+    monkeypatch.setattr(lite, "has_openvino", lambda: False)
     plain = load("lite0")
     assert plain.spec.backend.startswith("torch")
     assert plain.spec.key != exact.spec.key

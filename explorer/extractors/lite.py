@@ -19,18 +19,18 @@ from explorer.extractors.backends import (
     in_full_batches,
     openvino_network,
 )
-from explorer.extractors.base import Card, FeatureSpec
+from explorer.extractors.base import Card, Family, FeatureSpec
 from explorer.extractors.preprocessing import whole_picture
 
 if TYPE_CHECKING:
     import torch
 
-NAMES = "lite0"
 CARD = Card(
     title="What it shows",
     sees="Things, animals, scenes, materials: what a network learns from 1.3 million labelled photographs.",
     ignores="Mostly the exact colours and who made the picture. It has seen few drawings, documents or scans.",
     licence="Apache-2.0",
+    dim=1280,
 )
 SIDE = 224
 DIM = 1280
@@ -38,9 +38,9 @@ BATCH = 8
 """Measured with OpenVINO bf16 and two streams: 1 picture at a time 275 a second, 4: 288, 8: 360."""
 
 
-def create(argument: str, models_dir: Path | None, exact: bool) -> "Lite0":
-    if argument:
-        raise BadInput(f"'lite0' takes nothing after it, not ':{argument}'.")
+def create(argument: str, layer: str, models_dir: Path | None, exact: bool) -> "Lite0":
+    if argument or layer:
+        raise BadInput(f"'lite0' takes nothing after it, not '{argument or layer}'.")
     return Lite0(models_dir, exact)
 
 
@@ -126,3 +126,6 @@ def pooled_network() -> "torch.nn.Module":
             return self.network.forward_head(self.network.forward_features(scaled), pre_logits=True)
 
     return Pooled()
+
+
+FAMILIES = (Family("lite0", CARD, create),)
