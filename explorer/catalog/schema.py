@@ -8,7 +8,7 @@ import secrets
 
 import sqlalchemy as sa
 
-REVISION = "0002"
+REVISION = "0003"
 """The migration that this code is written for."""
 
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
@@ -151,4 +151,27 @@ views = sa.Table(
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("state", sa.JSON, nullable=False),
     sa.Column("created", sa.Double, nullable=False),
+)
+
+# What was tried on a question. A trial belongs to answers as of `seq`; the same one again is not a second trial.
+trials = sa.Table(
+    "trials",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("question_id", sa.Text, sa.ForeignKey("questions.id"), nullable=False),
+    sa.Column("dataset_id", sa.Text, nullable=False),
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    sa.Column("features", sa.JSON, nullable=False),
+    sa.Column("steps", sa.JSON, nullable=False),
+    sa.Column("method", sa.Text, nullable=False),
+    sa.Column("space", sa.Text, nullable=False),
+    sa.Column("answers", sa.Integer, nullable=False),
+    sa.Column("balanced_accuracy", sa.Double, nullable=False),
+    sa.Column("low", sa.Double, nullable=False),
+    sa.Column("high", sa.Double, nullable=False),
+    sa.Column("person", sa.Text, nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("created", sa.Double, nullable=False),
+    sa.UniqueConstraint("question_id", "seq", "fingerprint"),
 )

@@ -188,8 +188,9 @@ def test_a_view_comes_back_whole_and_only_in_its_dataset(tmp_path: Path) -> None
         views.load(view_id, "other")
 
 
-def as_first_made(url: str) -> None:
-    """A catalogue of revision 0001 with a question, a merged class and four answers, one of them taken back."""
+def as_first_made(url: str, upgraded_to: str = "0001") -> None:
+    """A catalogue of revision 0001 with a question, a merged class and four answers, one of them taken back; brought
+    up to `upgraded_to` afterwards."""
     parsed = database._with_driver(url)
     if parsed.get_backend_name() == "sqlite":
         database._prepare_file(parsed)
@@ -215,6 +216,7 @@ def as_first_made(url: str) -> None:
             connection.exec_driver_sql(statement)
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("alter sequence answers_seq_seq restart with 5")
+        command.upgrade(config, upgraded_to)
     engine.dispose()
 
 
@@ -248,6 +250,20 @@ def test_a_catalogue_of_the_first_version_is_upgraded_with_every_answer(database
     stored = AnswerStore(catalog).record([AnswerEvent("e5", "q", "5.jpg", "yes", "c")])
     assert (stored[0].seq, stored[0].duplicate) == (5, False)
     catalog.close()
+
+
+def test_a_catalogue_of_the_second_version_gets_room_for_trials(database_url: str) -> None:
+    as_first_made(database_url, "0002")
+    catalog = Catalog.open(database_url)
+    with catalog.reading() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
+        assert connection.execute(sa.select(sa.func.count()).select_from(schema.trials)).scalar() == 0
+    current = AnswerStore(catalog).current("q")
+    assert {uid: each.class_id for uid, each in current.items()} == {"1.jpg": "a", "2.jpg": "b"}
+    catalog.close()
+    if catalog.url.startswith("sqlite"):
+        (copy,) = Path(str(sa.make_url(catalog.url).database)).parent.glob("*backup*")
+        assert copy.name == "catalog.0002.backup.db"
 
 
 def test_a_copy_named_by_its_revision_stays_beside_an_upgraded_catalogue(tmp_path: Path) -> None:
