@@ -7,44 +7,17 @@ import streamlit as st
 from explorer.errors import ExplorerError
 from explorer.extractors.registry import available
 from explorer.sharing.access import allowed_path, allowed_roots
-from explorer.web import adding, state, views
+from explorer.web import adding, state, views, watching
 from explorer.web.components.gallery import gallery
 from explorer.web.runtime import runtime
 
 state.adopt_url("datasets")
 rt = runtime()
 state.require("look")
-BUSY = ("queued", "running")
 
 
 def _started(dataset_id: str, extractors: list[str]) -> None:
     rt.jobs.start_worker(rt.jobs.create(dataset_id, "process", {"extractors": extractors}))
-
-
-def _progress(job) -> None:
-    """One job as a bar with rate and time left, and a way to stop it."""
-    done, total = job.progress.get("done", 0), job.progress.get("total", 0)
-    words = job.progress.get("stage") or "Waiting to start"
-    if total:
-        words += f": {done:,} of {total:,}"
-    if job.progress.get("per_second"):
-        words += f" · {job.progress['per_second']:,.0f} a second"
-    if job.progress.get("seconds_left"):
-        words += f" · {adding.duration(job.progress['seconds_left'])} left"
-    left, right = st.columns([5, 1], vertical_alignment="center")
-    left.progress(min(done / total, 1.0) if total else 0.0, text=words)
-    if right.button("Stop", key=f"stop-{job.id}", icon=":material/stop:", width="stretch"):
-        rt.jobs.request_cancel(job.id)
-
-
-@st.fragment(run_every=1.0)
-def _watch(dataset_id: str) -> None:
-    jobs = rt.jobs.list(dataset_id)
-    running = [job for job in jobs if job.state in BUSY]
-    for job in running[:1]:
-        _progress(job)
-    if not running:
-        st.rerun()
 
 
 def _collection(dataset_id: str) -> None:
@@ -52,7 +25,7 @@ def _collection(dataset_id: str) -> None:
     items = dataset.items
     counts = items["status"].value_counts()
     jobs = rt.jobs.list(dataset_id)
-    busy = any(job.state in BUSY for job in jobs)
+    busy = watching.busy(jobs)
     spaces = rt.space_keys(dataset_id)
     with st.container(border=True):
         left, right = st.columns([3, 2], vertical_alignment="center")
@@ -73,9 +46,9 @@ def _collection(dataset_id: str) -> None:
                 _started(dataset_id, adding.extractors_of(dataset))
                 st.rerun()
         if busy:
-            _watch(dataset_id)
-        else:
-            _last(jobs)
+            watching.watch(rt, dataset_id)
+        elif said := watching.ended(jobs):
+            st.warning(views.plain(said), icon=":material/info:")
         shown = dataset.present()
         if len(shown):
             sample = shown.iloc[:: max(len(shown) // 10, 1)].head(10)
@@ -83,18 +56,6 @@ def _collection(dataset_id: str) -> None:
                 views.cards(sample), dataset=dataset_id, space=spaces[0].key if spaces else "", size=84, controls=False,
                 key=f"cover-{dataset_id}", on_similar=lambda uid: state.go("similar", d=dataset_id, uid=uid),
             )  # fmt: skip
-
-
-def _last(jobs: list) -> None:
-    """How the newest job ended, if not well."""
-    if not jobs or jobs[0].state == "done":
-        return
-    words = {
-        "failed": f"The last run failed: {jobs[0].error}",
-        "cancelled": "The last run was stopped. What it had done is kept; “Look for changes” goes on from there.",
-        "stopped": "The last run ended unexpectedly. What it had done is kept; “Look for changes” goes on from there.",
-    }
-    st.warning(words.get(jobs[0].state, str(jobs[0].state)), icon=":material/info:")
 
 
 names = rt.workspace.dataset_ids()

@@ -44,19 +44,19 @@ class Runtime:
     def dataset(self, dataset_id: str) -> Dataset:
         """The dataset in its newest generation. Raises NotFound."""
         file = self.workspace.dataset_dir(dataset_id) / "dataset.json"
-        return self._newest(("dataset", dataset_id), [file], lambda: Dataset.open(self.workspace, dataset_id))
+        return self.newest(("dataset", dataset_id), [file], lambda: Dataset.open(self.workspace, dataset_id))
 
     def space(self, dataset_id: str, key: str) -> Space:
         """The space in its newest generation. Raises NotFound."""
         dataset = self.dataset(dataset_id)
         manifest = dataset.root / "spaces" / Path(key).name / "manifest.json"
-        return self._newest(("space", dataset_id, key), [manifest], lambda: open_space(dataset, key))
+        return self.newest(("space", dataset_id, key), [manifest], lambda: open_space(dataset, key))
 
     def space_keys(self, dataset_id: str) -> list[Any]:
         """What `list_spaces` says, read again when a space or the items have changed."""
         dataset = self.dataset(dataset_id)
         files = [dataset.root / "dataset.json", *sorted(dataset.root.glob("spaces/*/manifest.json"))]
-        return self._newest(("spaces", dataset_id), files, lambda: list_spaces(dataset))
+        return self.newest(("spaces", dataset_id), files, lambda: list_spaces(dataset))
 
     def cluster_cards(self, dataset_id: str, key: str, method: str) -> list[ClusterCard]:
         """`Space.cluster_cards`, kept until the space or the items change: the map and the groups ask at every run."""
@@ -66,7 +66,7 @@ class Runtime:
         def made() -> list[ClusterCard]:
             return self.space(dataset_id, key).cluster_cards(method, dataset.items)
 
-        cards: list[ClusterCard] = self._newest(
+        cards: list[ClusterCard] = self.newest(
             ("cards", dataset_id, key, method), [dataset.root / "dataset.json", manifest], made
         )
         return cards
@@ -81,7 +81,8 @@ class Runtime:
                 self._extractors[spec.key] = load_like(spec, self.workspace.models)
             return self._extractors[spec.key]
 
-    def _newest(self, key: tuple[str, ...], files: list[Path], opened: Callable[[], Any]) -> Any:
+    def newest(self, key: tuple[str, ...], files: list[Path], opened: Callable[[], Any]) -> Any:
+        """What `opened` made, kept under `key` until one of the files is replaced, appears or goes."""
         stamp = tuple(_stamp(file) for file in files)
         with self._lock:
             held = self._held.get(key)
