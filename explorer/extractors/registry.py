@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from explorer.errors import BadInput, Missing
+from explorer.extractors import entry_points
 from explorer.extractors.base import Card, Extractor, Family, FeatureSpec
 
 DEFAULT = "lite0"
@@ -14,6 +15,10 @@ MODULES = (
     "explorer.extractors.lite",
     "explorer.extractors.colour",
     "explorer.extractors.open_clip",
+    "explorer.extractors.layout",
+    "explorer.extractors.copies",
+    "explorer.extractors.pixels",
+    "explorer.extractors.text",
 )
 """Each has FAMILIES, and imports heavy packages only when one of them is created."""
 
@@ -59,7 +64,8 @@ def load_like(spec: FeatureSpec, models_dir: Path | None = None) -> Extractor:
 @functools.cache
 def families() -> dict[str, Family]:
     """Every family by its name. Imports no heavy package."""
-    return {family.name: family for module in MODULES for family in importlib.import_module(module).FAMILIES}
+    known = {family.name: family for module in MODULES for family in importlib.import_module(module).FAMILIES}
+    return known | {family.name: family for family in entry_points.found(known)}
 
 
 def available() -> dict[str, Card]:

