@@ -36,6 +36,7 @@ def main() -> None:
         st.Page("pages/odd.py", title="Odd ones out", icon=":material/priority_high:", url_path="odd"),
         st.Page("pages/label.py", title="Label", icon=":material/label:", url_path="label"),
         st.Page("pages/results.py", title="How good?", icon=":material/verified:", url_path="results"),
+        st.Page("pages/compare.py", title="Compare", icon=":material/compare:", url_path="compare"),
         st.Page("pages/share.py", title="Share", icon=":material/ios_share:", url_path="share"),
     ]
     st.navigation(pages, position="top").run()

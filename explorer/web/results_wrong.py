@@ -1,6 +1,7 @@
 """The lower half of the Results page: where it goes wrong, second looks, another method."""
 
 import uuid
+from collections.abc import Hashable
 from functools import partial
 
 import numpy as np
@@ -197,7 +198,7 @@ def methods(asked: Asked) -> None:
     if future is None:
         if not st.button("Compare the methods", icon=":material/compare_arrows:"):
             return
-        future = comparing.begin(key, asked.judgement)
+        future = comparing.begin(key, partial(comparing.methods, asked.judgement))
     if not future.done():
         _waiting(key)
         return
@@ -228,7 +229,7 @@ def methods(asked: Asked) -> None:
 
 
 @st.fragment(run_every=1.0)
-def _waiting(key: tuple[str, str, int, int]) -> None:
+def _waiting(key: Hashable) -> None:
     """Until the comparison is there; the rest of the page can be used meanwhile."""
     future = comparing.begun(key)
     if future is None or future.done():

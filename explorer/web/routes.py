@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -160,6 +161,13 @@ def hashes(call: Call) -> Response:
     return _bytes(bytes.fromhex("".join(_space(call).hashes)))
 
 
+@rule("map/{space}/{gen}/in/{other}/{other_gen}.bin", "look")
+def rows_in(call: Call) -> Response:
+    """For each picture of one map, little-endian int32: its row in another, -1 where it is not there."""
+    there = _space(call, "other").rows
+    return _bytes(np.array([there.get(uid, -1) for uid in _space(call).uids], "<i4").tobytes())
+
+
 @rule("map/{space}/{gen}/colours.bin", "look")
 def colours(call: Call) -> Response:
     dataset = call.rt.dataset(call.dataset)
@@ -261,9 +269,9 @@ def map_html(call: Call) -> Response:
     return _download(page.encode(), f"{dataset.name} map.html", "text/html; charset=utf-8")
 
 
-def _space(call: Call) -> Any:
-    space = call.rt.space(call.dataset, str(call.path["space"]))
-    if str(space.generation) != str(call.path["gen"]):
+def _space(call: Call, name: str = "") -> Any:
+    space = call.rt.space(call.dataset, str(call.path[name or "space"]))
+    if str(space.generation) != str(call.path[f"{name}_gen" if name else "gen"]):
         raise NotFound("The map has been made anew meanwhile; reload the page.")
     return space
 

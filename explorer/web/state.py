@@ -30,6 +30,7 @@ PAGE_KEYS: dict[str, tuple[str, ...]] = {
     "odd": ("tab",),
     "label": ("q", "next", "guess", "set"),
     "results": ("q", "attr", "class", "t", "target"),
+    "compare": ("q", "attr", "a", "b", "sel", "by"),
     "share": ("sel", "q"),
 }
 

@@ -1,6 +1,6 @@
 """A small Streamlit app around the components alone: real pages and real routes, with answers kept in memory.
 
-`?view=map|gallery|labeller` chooses what is shown; `n`, `by` and others vary it. Started by conftest.py.
+`?view=map|gallery|labeller|twins` chooses what is shown; `n`, `by` and others vary it. Started by conftest.py.
 """
 
 import json
@@ -57,6 +57,34 @@ def map_page(n: int) -> None:
     st.button("Clear from the page", on_click=cleared)
 
 
+def twins_page(n: int) -> None:
+    """Two maps; the right one lacks the last third of the pictures."""
+    from explorer.web.components.map import points_in_polygon
+    from explorer.web.components.twin_maps import Side, twin_maps
+
+    state = st.session_state
+    rows = state.get("rows", [])
+
+    def lassoed(side: int, event: dict) -> None:
+        inside = points_in_polygon(world(m[side])[0], event["polygon"])
+        state.rows = np.flatnonzero(inside & ~np.isin(world(m[side])[1], event["hidden_codes"])).tolist()
+        state.side = side
+
+    m = (n, 2 * n // 3)
+    colours = [
+        {"by": "column:kind", "v": "1", "kind": "category", "title": "kind", "legend": legend(each)} for each in m
+    ]
+    sides = [
+        Side(f"s{each}", 1, each, f"the {each}", colour, [row for row in rows if row < each])
+        for each, colour in zip(m, colours, strict=True)
+    ]
+    twin_maps(
+        *sides, dataset="demo", same=False, key="twins", on_lasso=lassoed, on_clear=lambda: state.pop("rows", None),
+        on_similar=lambda uid: st.write(f"similar to {uid}"),
+    )  # fmt: skip
+    st.text(f"rows: {len(rows)} of side {state.get('side')}")
+
+
 def gallery_page(n: int) -> None:
     from explorer.web.components.gallery import gallery
 
@@ -108,6 +136,8 @@ def main() -> None:
         gallery_page(n)
     elif view == "labeller":
         labeller_page()
+    elif view == "twins":
+        twins_page(n)
     else:
         map_page(n)
 

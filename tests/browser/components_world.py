@@ -178,6 +178,13 @@ def colours(request: Request) -> Response:
     return binary(codes.tobytes())
 
 
+def rows_in(request: Request) -> Response:
+    """The smaller map holds the first pictures of the larger one."""
+    rows = np.arange(total(request), dtype="<i4")
+    rows[rows >= int(request.path_params["other"].removeprefix("s"))] = -1
+    return binary(rows.tobytes())
+
+
 def thumb(request: Request) -> Response:
     row = int(request.path_params["hash"], 16) - 1
     if row == 7 and "broken" in MEMORY.calls:
@@ -287,6 +294,7 @@ ROUTES = [
     Route("/x/demo/map/{space}/{gen}/points.bin", points),
     Route("/x/demo/map/{space}/{gen}/hashes.bin", hashes),
     Route("/x/demo/map/{space}/{gen}/colours.bin", colours),
+    Route("/x/demo/map/{space}/{gen}/in/{other}/{other_gen}.bin", rows_in),
     Route("/x/demo/thumb/{hash}.jpg", thumb),
     Route("/x/demo/full.jpg", full),
     Route("/x/demo/original", original),

@@ -69,6 +69,7 @@ def _answer_folders(client: TestClient, rt: Runtime, question, count: int) -> in
 @pytest.mark.parametrize("rule", routes.RULES, ids=lambda rule: f"{rule.method} {rule.path}")
 def test_no_route_answers_a_stranger(rule, stranger, space, question):
     values = {"dataset": "demo", "hash": space.hashes[0], "space": space.key, "gen": space.generation}
+    values |= {"other": space.key, "other_gen": space.generation}
     path = rule.path.format(**values)
     query = {"uid": space.uids[0], "question": question.id, "space": space.key, "by": "none"}
     answer = stranger.request(rule.method, path, params=query, headers={"x-explorer": "1", "origin": HOST})
@@ -123,6 +124,16 @@ def test_the_map_is_what_the_space_says_and_the_filter_takes_dots_off_it(rt, cli
     assert len(set(codes[food])) == 1
     assert len(set(codes)) == rt.dataset("demo").present()["meta:folder"].nunique()
     assert client.get(f"/x/demo/map/{space.key}/999/points.bin").status_code == 404
+
+
+def test_a_map_tells_where_its_pictures_lie_in_another(rt, client, space):
+    other = rt.space("demo", rt.space_keys("demo")[1].key)
+    base, there = f"/x/demo/map/{space.key}/{space.generation}", f"in/{other.key}/{other.generation}.bin"
+    rows = np.frombuffer(client.get(f"{base}/{there}").content, "<i4")
+    assert [other.uids[row] for row in rows] == space.uids
+    other.rows.pop(space.uids[5])
+    assert np.frombuffer(client.get(f"{base}/{there}").content, "<i4")[5] == -1
+    assert client.get(f"{base}/in/{other.key}/999.bin").status_code == 404
 
 
 def test_answers_are_stored_once_and_sort_everything(rt, client, space, question):

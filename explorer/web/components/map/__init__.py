@@ -11,16 +11,19 @@ from explorer.web.components.shared.assets import script, style
 from explorer.web.components.shared.polygon import points_in_polygon
 from explorer.web.components.shared.triggers import on_trigger, trigger_value
 
-__all__ = ["map_view", "points_in_polygon"]
+__all__ = ["PARTS", "encoded", "map_view", "points_in_polygon"]
 
 _FEW_ROWS = 500
-_PARTS = ("points", "renderer", "legend", "thumbnails", "gestures", "card", "map", "selecting")
+PARTS = tuple(
+    f"map/{part}.js" for part in ("points", "renderer", "legend", "thumbnails", "gestures", "card", "map", "selecting")
+)
+"""The scripts of a map without what mounts it."""
 
 _component = st.components.v2.component(
     "explorer_map",
     html="<div class='ex-root'></div>",
     css=style("map/map.css"),
-    js=script(*(f"map/{part}.js" for part in _PARTS)),
+    js=script(*PARTS, "map/mount.js"),
 )
 
 
@@ -60,7 +63,7 @@ def map_view(
         "generation": str(generation),
         "n": int(n),
         "colour": dict(colour),
-        "selection": _encoded(selection, n),
+        "selection": encoded(selection, n),
         "hidden": list(hidden),
         "labels": [{"x": float(each["x"]), "y": float(each["y"]), "text": str(each["text"])} for each in labels],
         "filter": filter,
@@ -82,7 +85,7 @@ def map_view(
         on_similar(str(asked["uid"]))
 
 
-def _encoded(selection: Mapping[str, Any] | Sequence[int] | np.ndarray | None, n: int) -> dict[str, Any] | None:
+def encoded(selection: Mapping[str, Any] | Sequence[int] | np.ndarray | None, n: int) -> dict[str, Any] | None:
     """A selection as little JSON as possible: its polygon, a few rows, or one bit a row."""
     if selection is None:
         return None

@@ -1,6 +1,5 @@
 // The map of a collection: dots, pictures, names, legend, lasso.
 
-const maps = new WeakMap();
 const HOVER_REACH = 9;
 const WALK = 200;
 
@@ -104,6 +103,11 @@ class MapView {
       this.names.show(data.labels);
       this.draw();
     }
+  }
+
+  /** Under what the place that one looks at is remembered. */
+  get viewKey() {
+    return this.base;
   }
 
   async load() {
@@ -228,7 +232,7 @@ class MapView {
     if (!this.points) return;
     const wasHome = Math.abs(this.view.zoom - 1) < 0.01 && !fresh;
     this.view.setHome(this.points.bounds);
-    const kept = PAGE.views.get(this.base);
+    const kept = PAGE.views.get(this.viewKey);
     if (fresh) Object.assign(this.view, kept ?? this.view.home);
     else if (wasHome) Object.assign(this.view, this.view.home);
     else if (grown > 0 && Number.isFinite(grown)) this.view.keepNear();
@@ -280,7 +284,7 @@ class MapView {
     this.inMotion = false;
     if (!this.points) return;
     const { x, y, k } = this.view;
-    PAGE.views.set(this.base, { x, y, k });
+    PAGE.views.set(this.viewKey, { x, y, k });
     this.thumbs.choose(this.view, this.view.bounds());
     this.draw();
   }
@@ -359,8 +363,4 @@ class MapView {
     window.removeEventListener("explorer:scores", this.onScores);
     this.renderer?.destroy();
   }
-}
-
-export default function (component) {
-  return mountOnce(maps, component, (root) => new MapView(root));
 }
