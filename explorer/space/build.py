@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from explorer.collection import own
 from explorer.collection.dataset import Dataset
 from explorer.collection.progress import Meter, ProgressCallback
 from explorer.durable import write_json
@@ -22,8 +23,18 @@ from explorer.errors import Cancelled, NotFound
 from explorer.space import clusters, index, outliers, projection
 from explorer.space.codes import Codes
 from explorer.space.duplicates import duplicate_table
-from explorer.space.recipe import SpaceRecipe, Transform
-from explorer.space.space import FORMAT, Space, generation_dir, open_space, read_manifest, spaces_dir, stands_for
+from explorer.space.joined import VECTORS, JoinedVectors, link_parts, whole
+from explorer.space.recipe import SAMPLE, SpaceRecipe, Transform
+from explorer.space.space import (
+    FORMAT,
+    WIDER,
+    Space,
+    generation_dir,
+    open_space,
+    read_manifest,
+    spaces_dir,
+    stands_for,
+)
 
 KEPT = 2
 _CHUNK = 16_384
@@ -43,6 +54,9 @@ def build_space(
 
     Without `refit` the transform, the map's places and the groups' numbers of the last generation are kept and new
     pictures fitted in, unless more than a fifth are new. Pictures that a feature of the recipe lacks are left out.
+    A joined space whose features have up-to-date spaces of their own, through the same steps, reads those (`joined`)
+    and stores no vectors.
+
     A build that is cancelled or killed leaves the last generation as it was. Raises NotFound if no picture has the
     features, Busy, Cancelled.
     """
@@ -59,7 +73,9 @@ def build_space(
             shutil.rmtree(leftover, ignore_errors=True)
         work.mkdir(parents=True)
         try:
-            n = _Build(dataset, recipe, work, progress, cancelled, seed).run(old)
+            build = _Build(dataset, recipe, work, progress, cancelled, seed)
+            n = build.run(old)
+            simple = (work / VECTORS).exists() and not recipe.axes and "power" not in "".join(recipe.steps)
             _make_durable(work)
             os.replace(work, generation_dir(folder, generation))
         finally:
@@ -67,9 +83,9 @@ def build_space(
         write_json(
             folder / "manifest.json",
             {
-                "format": FORMAT,
+                "format": FORMAT if simple else WIDER,
                 "key": recipe.key,
-                "title": recipe.title,
+                "title": build.title,
                 "recipe": recipe.as_json(),
                 "generation": generation,
                 "n": n,
@@ -86,10 +102,18 @@ def build_space(
 
 @dataclass
 class _Contents:
-    """The items of a build and the distinct contents behind them."""
+    """The items of a build and the distinct contents behind them.
+
+    Where a feature tells of items and not of pixels, a content is the picture with what is said of it: two copies of
+    a picture of which the table says different things are two points.
+    """
 
     uids: list[str]
     hashes: list[str]
+    names: list[list[str]]
+    """For each feature, the name of each item's row."""
+    points: list[str]
+    """What makes an item's content, as one text."""
     of_item: np.ndarray
     """(n,) which content each item has."""
     first_row: np.ndarray
@@ -109,15 +133,22 @@ class _Build:
         self.dataset, self.recipe, self.work, self.seed = dataset, recipe, work, seed
         self.progress, self.cancelled = progress, cancelled
         self.stores = [dataset.features(key) for key, _ in recipe.features]
+        self.view: JoinedVectors | None = None
 
     def run(self, old: Space | None) -> int:
         """Write every file of the generation; returns the number of pictures."""
         contents = self._contents()
-        fresh = {name for name in contents.hashes if name not in set(old.hashes)} if old else set()
-        if old and len(fresh) > _GROWTH * len(set(contents.hashes)):
+        before = set(self._points(old.uids, old.hashes)) if old else set()
+        fresh = {point for point in contents.points if point not in before}
+        if old and len(fresh) > _GROWTH * len(contents.first_row):
             old = None
-        transform = old.fitted if old else self._fit(contents)
-        distinct = self._vectors(contents, transform)
+        parts = self._parts(contents)
+        joined = Transform.of_parts(self.recipe, [part.fitted for part, _ in parts]) if parts else None
+        if joined is not None and (old is None or old.fitted.same_as(joined)):
+            transform, distinct = joined, self._joined(contents, parts)
+        else:
+            transform = old.fitted if old else self._fit(contents)
+            distinct = self._vectors(contents, transform)
         graph, wide = self._graph(distinct)
         reach = np.ascontiguousarray(wide[:, : index.NEIGHBOURS])
         xy = self._map(contents, distinct, graph, reach, old)
@@ -139,39 +170,84 @@ class _Build:
 
     def _contents(self) -> _Contents:
         present = self.dataset.present()
-        lacking: set[str] = set()
-        for store in self.stores:
-            lacking.update(store.missing(present["content_hash"].tolist()))
-        present = present[~present["content_hash"].isin(lacking)]
+        names = [pd.Series(own.row_names(store.spec, present), dtype="str") for store in self.stores]
+        lacks = [name.isin(store.missing(name.tolist())) for store, name in zip(self.stores, names, strict=True)]
+        has = ~np.any(np.stack(lacks), axis=0)
+        present = present[has]
         if not len(present):
-            names = ", ".join(key for key, _ in self.recipe.features)
-            raise NotFound(f"No picture of {self.dataset.name} has the features {names} yet; run the extractor first.")
-        hashes = present["content_hash"].tolist()
-        codes, _ = pd.factorize(present["content_hash"])
+            lacking = ", ".join(key for key, _ in self.recipe.features)
+            raise NotFound(
+                f"No picture of {self.dataset.name} has the features {lacking} yet; run the extractor first."
+            )
+        uids, hashes = present["uid"].tolist(), present["content_hash"].tolist()
+        points = self._points(uids, hashes)
+        codes, _ = pd.factorize(pd.Series(points, dtype="str"))
         _, first = np.unique(codes, return_index=True)
-        return _Contents(present["uid"].tolist(), hashes, codes.astype(np.int64), first)
+        rows = [list(name[has]) for name in names]
+        return _Contents(uids, hashes, rows, points, codes.astype(np.int64), first)
 
-    def _raw(self, names: list[str]) -> list[np.ndarray]:
-        return [store.get(names) for store in self.stores]
+    def _points(self, uids: list[str], hashes: list[str]) -> list[str]:
+        if all(store.spec.rows == "content" for store in self.stores):
+            return hashes
+        return [f"{content}\0{uid}" for uid, content in zip(uids, hashes, strict=True)]
 
-    def _chunks(self, contents: _Contents, stage: str) -> list[list[str]]:
-        names = [contents.hashes[row] for row in contents.first_row]
-        self._step(stage, 0, len(names))
-        return [names[start : start + _CHUNK] for start in range(0, len(names), _CHUNK)]
+    @property
+    def title(self) -> str:
+        """The recipe's, with the user's own columns and files by their own names."""
+        if len(self.stores) == 1 and own.is_own(self.stores[0].spec.extractor):
+            return own.title_of(self.stores[0].spec.extractor)
+        return self.recipe.title
+
+    def _raw(self, contents: _Contents, rows: np.ndarray) -> list[np.ndarray]:
+        pairs = zip(self.stores, contents.names, strict=True)
+        return [store.get([names[row] for row in rows]) for store, names in pairs]
+
+    def _chunks(self, contents: _Contents, stage: str) -> list[np.ndarray]:
+        """The first items of the distinct contents, some at a time."""
+        first = contents.first_row
+        self._step(stage, 0, len(first))
+        return [first[start : start + _CHUNK] for start in range(0, len(first), _CHUNK)]
 
     def _fit(self, contents: _Contents) -> Transform:
         sums = [np.zeros(store.dim) for store in self.stores]
-        for names in self._chunks(contents, "Gathering what was seen"):
-            for total, block in zip(sums, self._raw(names), strict=True):
-                total += block.sum(axis=0, dtype=np.float64)
-        return Transform.fit(self.recipe, sums, len(contents.first_row))
+        for rows in self._chunks(contents, "Gathering what was seen"):
+            for total, block in zip(sums, self._raw(contents, rows), strict=True):
+                total += Transform.ahead(self.recipe, block).sum(axis=0, dtype=np.float64)
+        samples: list[np.ndarray] = []
+        if self.recipe.axes:
+            rng, count = np.random.default_rng(self.seed), len(contents.first_row)
+            chosen = np.sort(rng.choice(count, min(count, SAMPLE), replace=False))
+            samples = self._raw(contents, contents.first_row[chosen])
+        return Transform.fit(self.recipe, sums, len(contents.first_row), samples)
+
+    def _parts(self, contents: _Contents) -> list[tuple[Space, np.ndarray | None]]:
+        """The spaces of the features alone, with where their rows are; none unless all of them know all pictures."""
+        found: list[tuple[Space, np.ndarray | None]] = []
+        for number in range(len(self.recipe.features) if len(self.recipe.features) > 1 else 0):
+            try:
+                part = open_space(self.dataset, self.recipe.alone(number).key)
+            except NotFound:
+                return []
+            rows = np.array([part.rows.get(uid, -1) for uid in contents.uids])
+            known = (rows >= 0).all() and [part.hashes[row] for row in rows] == contents.hashes
+            if not known or not whole(part.folder):
+                return []
+            found.append((part, None if part.uids == contents.uids else rows))
+        return found
+
+    def _joined(self, contents: _Contents, parts: list[tuple[Space, np.ndarray | None]]) -> np.ndarray:
+        """(u, d) of the distinct contents; the items' own are a view of the parts'."""
+        chunks = self._chunks(contents, "Gathering what was seen")
+        weights = [weight for _, weight in self.recipe.features]
+        self.view = link_parts(self.work, [part.folder for part, _ in parts], weights, [rows for _, rows in parts])
+        return np.concatenate([self.view[rows] for rows in chunks])
 
     def _vectors(self, contents: _Contents, transform: Transform) -> np.ndarray:
         """(u, d) of the distinct contents; the items' own go to vectors.f32.npy."""
         chunks = self._chunks(contents, "Gathering what was seen")
-        distinct = np.concatenate([transform(self._raw(names)) for names in chunks])
+        distinct = np.concatenate([transform(self._raw(contents, rows)) for rows in chunks])
         stored = np.lib.format.open_memmap(
-            self.work / "vectors.f32.npy", mode="w+", dtype=np.float32, shape=(len(contents.uids), transform.dim)
+            self.work / VECTORS, mode="w+", dtype=np.float32, shape=(len(contents.uids), transform.dim)
         )
         for start in range(0, len(contents.uids), _CHUNK):
             stored[start : start + _CHUNK] = distinct[contents.of_item[start : start + _CHUNK]]
@@ -195,8 +271,8 @@ class _Build:
         self._step("Drawing the map", 0, 1)
         if old is None:
             return projection.project(distinct, graph, reach, self.seed)
-        known = {name: row for row, name in enumerate(old.hashes)}
-        rows = np.array([known.get(contents.hashes[row], -1) for row in contents.first_row])
+        known = {point: row for row, point in enumerate(self._points(old.uids, old.hashes))}
+        rows = np.array([known.get(contents.points[row], -1) for row in contents.first_row])
         xy = np.where(rows[:, None] >= 0, old.xy[rows], 0).astype(np.float32)
         new = np.flatnonzero(rows < 0)
         if len(new):
@@ -225,9 +301,8 @@ class _Build:
         np.save(self.work / "map.npy", xy[item], allow_pickle=False)
         np.save(self.work / "neighbours.npy", rows, allow_pickle=False)
         np.save(self.work / "distances.npy", distances, allow_pickle=False)
-        means = {f"mean{number}": mean for number, mean in enumerate(transform.means)}
         with open(self.work / "transform.npz", "wb") as file:
-            np.savez(file, allow_pickle=False, centres=centres, **means)
+            np.savez(file, allow_pickle=False, centres=centres, **transform.as_arrays())
         pd.DataFrame({"uid": uids, "content_hash": contents.hashes}).to_parquet(self.work / "rows.parquet")
         pd.DataFrame({"kmeans": even[item], "hdbscan": dense[item]}).to_parquet(self.work / "clusters.parquet")
         table = odd.iloc[item].reset_index(drop=True)
@@ -237,7 +312,9 @@ class _Build:
         table.to_parquet(self.work / "outliers.parquet")
         twice.assign(uid=uids.iloc[twice["row"]].to_numpy()).to_parquet(self.work / "duplicates.parquet")
         self._step("Preparing the search", 0, 1)
-        stored = np.load(self.work / "vectors.f32.npy", mmap_mode="r", allow_pickle=False)
+        if self.view is not None:
+            return  # the parts' codes are scanned
+        stored = np.load(self.work / VECTORS, mmap_mode="r", allow_pickle=False)
         Codes.write(self.work, stored)
         if len(item) > index.EXACT_SEARCH:
             index.write_index(index.build_index(stored, self.seed), self.work / "index.faiss")

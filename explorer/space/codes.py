@@ -85,11 +85,12 @@ class Codes:
             array.flush()
 
     @classmethod
-    def open(cls, folder: Path, d: int) -> Self | None:
+    def open(cls, folder: Path, d: int, prefix: str = "") -> Self | None:
         """The codes of a folder, memory-mapped; None where there are none, as in a space of an older version."""
-        if not all((folder / name).exists() for name in FILES):
+        files = [folder / f"{prefix}{name}" for name in FILES]
+        if not all(file.exists() for file in files):
             return None
-        codes, scale, error = [_fixed(np.load(folder / name, mmap_mode="r", allow_pickle=False)) for name in FILES]
+        codes, scale, error = [_fixed(np.load(file, mmap_mode="r", allow_pickle=False)) for file in files]
         return cls(codes, scale, error, d)
 
     def __len__(self) -> int:
@@ -126,23 +127,10 @@ class Codes:
         (n,) bool keeps only some rows. Every row whose bound reaches the n-th best is scored from its vector.
         """
         self._check(vectors)
-        made = self._prepare(np.reshape(w, (-1, 1)), None)
+        column = np.reshape(w, (-1, 1))
+        made = self._prepare(column, None)
         about, bound = self._scan(made, 0, len(self))[:, 0], self._bound(made)
-        if extra is not None:
-            about = about + np.asarray(extra, np.float32)
-            bound += np.float32(8 * _ULP) * np.abs(about)
-        at_least = about - bound
-        sure = largest(at_least, n, allowed)
-        if not len(sure):
-            return sure
-        about += bound
-        # the bound of a bound: what the two roundings above may have taken
-        reached = np.nextafter(at_least[sure[-1]], np.float32(-np.inf)) - np.abs(about.max()) * np.float32(4 * _ULP)
-        rows = np.flatnonzero(about >= reached if allowed is None else (about >= reached) & allowed)
-        found = float32_scores(vectors, rows, np.reshape(w, (-1, 1)))[:, 0]
-        if extra is not None:
-            found += np.asarray(extra, np.float32)[rows]
-        return rows[np.lexsort((rows, -found))[:n]]
+        return ranked(about, bound, n, lambda rows: float32_scores(vectors, rows, column)[:, 0], allowed, extra)
 
     def decide(
         self, weights: np.ndarray, bias: np.ndarray | None, vectors: np.ndarray, extra: np.ndarray | None = None
@@ -236,6 +224,33 @@ class Codes:
         return bound
 
 
+def ranked(
+    about: np.ndarray,
+    bound: np.ndarray,
+    n: int,
+    exact: Callable[[np.ndarray], np.ndarray],
+    allowed: np.ndarray | None = None,
+    extra: np.ndarray | None = None,
+) -> np.ndarray:
+    """The first n rows by `exact`, which gives (m,) float32 scores of (m,) rows, from (n,) float32 approximate scores
+    and their bounds, both of which are overwritten; else as `Codes.top`."""
+    if extra is not None:
+        about = about + np.asarray(extra, np.float32)
+        bound += np.float32(8 * _ULP) * np.abs(about)
+    at_least = about - bound
+    sure = largest(at_least, n, allowed)
+    if not len(sure):
+        return sure
+    about += bound
+    # the bound of a bound: what the two roundings above may have taken
+    reached = np.nextafter(at_least[sure[-1]], np.float32(-np.inf)) - np.abs(about.max()) * np.float32(4 * _ULP)
+    rows = np.flatnonzero(about >= reached if allowed is None else (about >= reached) & allowed)
+    found = exact(rows)
+    if extra is not None:
+        found += np.asarray(extra, np.float32)[rows]
+    return rows[np.lexsort((rows, -found))[:n]]
+
+
 def turned(rows: np.ndarray) -> np.ndarray:
     """(m, d) rows or columns of weights to (m, d') float64 whose inner products are the same, and whose numbers are of
     one size: fixed signs, then a Hadamard transform of each 64 numbers, which lie d' / 64 apart. A few large numbers
@@ -256,8 +271,10 @@ def float32_scores(
     """Scores (m, C) float32 of rows (m,) of (n, d) float32 vectors, summed in float32: what scans are measured by.
 
     The order of summing is fixed, so that a row has the same score whichever others are asked for; numpy's differs from
-    it, and from itself, in the last bits.
+    it, and from itself, in the last bits. Vectors that lie in parts (`joined`) are the sum of the parts' scores.
     """
+    if (in_parts := getattr(vectors, "scores", None)) is not None:
+        return np.asarray(in_parts(rows, weights, bias))
     columns = np.ascontiguousarray(np.asarray(weights, np.float32).T)
     offsets = np.zeros(len(columns), np.float32) if bias is None else np.asarray(bias, np.float32)
     if columns.ndim != 2 or columns.shape[1] != vectors.shape[1] or offsets.shape != (len(columns),):

@@ -24,18 +24,19 @@ Thumb = Callable[[str], bytes | None]
 def duplicate_table(
     hashes: list[str], content_rows: np.ndarray, neighbours: np.ndarray, distances: np.ndarray, thumb: Thumb
 ) -> pd.DataFrame:
-    """Groups of equal pictures. `hashes` are the items' contents; `content_rows` (u,) one item row for each distinct
-    content, in the order of the graph's rows (u, k).
+    """Groups of equal pictures. `hashes` are the items' contents; `content_rows` (u,) one item row for each point of
+    the graph (u, k), in its order; several points may show the same content.
 
     Columns: group (the largest 0), row, kind ("exact": another file of its group has the same bytes, else "near"),
     similarity (to the nearest other of its group, 1 for exact).
     """
     pairs = same_pictures(neighbours, distances, [hashes[row] for row in content_rows], thumb)
-    group_of = joined(len(content_rows), [(a, b) for a, b, _ in pairs])
+    content = {hashes[row]: number for number, row in enumerate(content_rows)}
+    same = [(number, content[hashes[row]]) for number, row in enumerate(content_rows)]
+    group_of = joined(len(content_rows), [*((a, b) for a, b, _ in pairs), *same])
     best = np.zeros(len(content_rows))
     for a, b, similarity in pairs:
         best[[a, b]] = np.maximum(best[[a, b]], similarity)
-    content = {hashes[row]: number for number, row in enumerate(content_rows)}
     numbers = np.array([content[name] for name in hashes], np.int64)
     table = pd.DataFrame({"row": np.arange(len(hashes)), "content": numbers, "group": group_of[numbers]})
     copies = table.groupby("content")["row"].transform("size")

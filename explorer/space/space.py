@@ -1,26 +1,30 @@
 """A space that has been built: vectors, neighbours, map, groups, odd ones out; opened from its files, never changed."""
 
 import hashlib
+import shutil
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
 from explorer.collection.dataset import Dataset
+from explorer.collection.own import row_names
 from explorer.durable import read_json
 from explorer.errors import BadInput, NotFound
 from explorer.space.cards import ClusterCard, make_cards
-from explorer.space.codes import Codes
+from explorer.space.codes import Codes, float32_scores
 from explorer.space.index import nearest, read_index
+from explorer.space.joined import VECTORS, JoinedCodes, open_parts
 from explorer.space.recipe import SpaceRecipe, Transform
 from explorer.space.spread import Spread
 
-FORMAT = 1
+FORMAT, WIDER = 1, 2
+"""Of the manifest. The wider one is for what older versions cannot read: vectors in parts, and fitted directions."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,11 @@ class Space:
         self.uids: list[str] = rows["uid"].tolist()
         self.hashes: list[str] = rows["content_hash"].tolist()
         self.rows: dict[str, int] = {uid: row for row, uid in enumerate(self.uids)}
-        self.vectors: np.ndarray = np.load(folder / "vectors.f32.npy", mmap_mode="r", allow_pickle=False)
+        weights = [weight for _, weight in self.recipe.features]
+        self._parts = None if (folder / VECTORS).exists() else open_parts(folder, weights)
+        self.vectors = cast(np.ndarray, self._parts) if self._parts else _mapped(folder / VECTORS)
+        """(n, d) float32 rows of length one. Of a joined space they may lie in those of its parts (`JoinedVectors`):
+        then picking rows, `@`, `shape` and `numpy.asarray` are what there is."""
         self.neighbours: np.ndarray = np.load(folder / "neighbours.npy", mmap_mode="r", allow_pickle=False)
         self.distances: np.ndarray = np.load(folder / "distances.npy", mmap_mode="r", allow_pickle=False)
         self.xy: np.ndarray = np.load(folder / "map.npy", allow_pickle=False)
@@ -54,12 +62,11 @@ class Space:
         self.outliers = pd.read_parquet(folder / "outliers.parquet")
         self.duplicates = pd.read_parquet(folder / "duplicates.parquet")
         with np.load(folder / "transform.npz", allow_pickle=False) as stored:
-            means = tuple(stored[f"mean{number}"] for number in range(len(self.recipe.features)))
+            self.fitted = Transform.from_arrays(self.recipe, stored)
             self.centres: np.ndarray = stored["centres"]
-        self.fitted = Transform(self.recipe, means)
         self._index = read_index(folder / "index.faiss") if (folder / "index.faiss").exists() else None
         self._cards: dict[tuple[str, str], list[ClusterCard]] = {}
-        self._codes = Codes.open(folder, self.vectors.shape[1])
+        self._codes = Codes.open(folder, self.vectors.shape[1]) if self._parts is None else JoinedCodes(self._parts)
         self._spread: Spread | None = None
         self._lock = threading.Lock()
         self._making = threading.Lock()
@@ -76,15 +83,23 @@ class Space:
         vectors = self.vectors[int(query)] if np.ndim(query) == 0 else np.asarray(query, np.float32)
         if vectors.shape[-1] != self.vectors.shape[1]:
             raise BadInput(f"A vector here has {self.vectors.shape[1]} numbers, not {vectors.shape[-1]}.")
-        rows, scores = nearest(self.vectors, np.atleast_2d(vectors), k, self._index)
+        queries = np.atleast_2d(vectors)
+        found = nearest(self.vectors, queries, k, self._index) if self._parts is None else self._scanned(queries, k)
+        rows, scores = found
         return (rows, scores) if vectors.ndim == 2 else (rows[0], scores[0])
+
+    def _scanned(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """`nearest` by scans of the codes, for vectors that lie in parts."""
+        rows = np.stack([self.codes.top(query, k, self.vectors) for query in queries])
+        pairs = zip(rows, queries, strict=True)
+        return rows, np.stack([float32_scores(self.vectors, some, query[:, None])[:, 0] for some, query in pairs])
 
     def transform(self, raw: list[np.ndarray]) -> np.ndarray:
         """One (m, dim) array for each feature of the recipe to (m, d) vectors of this space. Raises BadInput."""
         return self.fitted(raw)
 
     @property
-    def codes(self) -> Codes:
+    def codes(self) -> Codes | JoinedCodes:
         """The vectors in a byte a number, for scans. A space built before there were any makes them at first use: two
         seconds at a million pictures."""
         with self._making:
@@ -159,7 +174,8 @@ def stands_for(dataset: Dataset, recipe: SpaceRecipe) -> str:
     lacking = []
     for key, _ in recipe.features:
         try:
-            lacking.append(len(dataset.features(key).missing(names)))
+            store = dataset.features(key)
+            lacking.append(len(store.missing(row_names(store.spec, present))))
         except NotFound:
             lacking.append(len(names))
     return _fingerprint([*pairs, str(lacking)])
@@ -179,7 +195,19 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         manifest: dict[str, Any] = read_json(folder / "manifest.json")
     except FileNotFoundError:
         return None
-    return manifest if manifest["format"] == FORMAT else None
+    return manifest if manifest["format"] in (FORMAT, WIDER) else None
+
+
+def remove_space(dataset: Dataset, key: str) -> None:
+    """Forget a space: what lies in it is computed, no answer is. Who has it open goes on reading it."""
+    folder = spaces_dir(dataset) / Path(key).name
+    (folder / "manifest.json").unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _mapped(path: Path) -> np.ndarray:
+    vectors: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    return vectors
 
 
 def _fingerprint(parts: Iterable[str]) -> str:
