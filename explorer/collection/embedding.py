@@ -1,14 +1,14 @@
 """Where a dataset and extractors meet: every content is decoded and computed once, ever.
 
 Decoding runs ahead in threads, computing follows in others, and one thread puts both together in the order of the
-items. Every flush writes the thumbnails first and the features after them, so a content that has features always has
-a thumbnail, and a killed run loses at most what came after the last flush.
+items. Several looks at one computation (the layers of a network) are computed once for all of them. Every flush writes
+the thumbnails first and the features after them, so a content that has features always has a thumbnail, and a killed
+run loses at most PART_ROWS pictures: what came after the last flush, and what was being computed then.
 """
 
-import os
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -23,7 +23,8 @@ from explorer.collection.items import OK
 from explorer.collection.pictures import Picture
 from explorer.collection.progress import Meter, Progress, ProgressCallback
 from explorer.errors import Cancelled, Unreadable
-from explorer.extractors.base import Extractor
+from explorer.extractors.backends import usable_cores
+from explorer.extractors.base import Extractor, Layered, prepared
 
 __all__ = ["EmbedReport", "Progress", "embed"]
 
@@ -48,7 +49,7 @@ class EmbedReport:
 
 @dataclass(frozen=True)
 class _Task:
-    """One content, the items that have it, and the extractors that have not seen it."""
+    """One content, the items that have it, and the extractors (by number) that have not seen it."""
 
     hash: str
     uids: list[str]
@@ -63,9 +64,29 @@ class _Ready:
 
     task: _Task
     inputs: dict[int, np.ndarray] = field(default_factory=dict)
+    """By the number of the computation."""
     picture: Picture | None = None
     unusable: str | None = None
     out_of_reach: str | None = None
+
+
+class _Computation:
+    """One extractor, or several that are looks at the same computation, with the pictures on their way through it."""
+
+    def __init__(self, extractors: dict[int, Extractor]) -> None:
+        self.extractors = extractors
+        self.first = next(iter(extractors.values()))
+        self.batch: list[_Ready] = []
+        """Not yet handed on."""
+        self.running: deque[tuple[list[_Ready], Future[dict[int, np.ndarray]]]] = deque()
+
+    def compute(self, inputs: np.ndarray) -> dict[int, np.ndarray]:
+        """The rows of each extractor, by its number."""
+        if len(self.extractors) == 1:
+            return {number: extractor.compute(inputs) for number, extractor in self.extractors.items()}
+        assert isinstance(self.first, Layered)
+        layers = self.first.compute_layers(inputs)
+        return {number: layers[extractor.spec.layer] for number, extractor in self.extractors.items()}
 
 
 def embed(
@@ -73,8 +94,10 @@ def embed(
     extractors: Sequence[Extractor],
     progress: ProgressCallback | None = None,
     cancelled: Callable[[], bool] | None = None,
+    only: Collection[str] | None = None,
 ) -> EmbedReport:
-    """Compute what is missing: thumbnails, sizes, and the rows of each extractor for every present item.
+    """Compute what is missing: thumbnails, sizes, and the rows of each extractor for every present item, or for
+    those of the uids `only`; a later run without it computes the rest.
 
     A content that cannot be decoded is written down by its hash and never tried again; a file that vanished or
     changed since the scan makes its items problems until the next scan. Raises Cancelled (what was computed is kept)
@@ -82,7 +105,7 @@ def embed(
     """
     started = time.monotonic()
     with dataset.writing():
-        tasks, skipped = _plan(dataset, extractors)
+        tasks, skipped = _plan(dataset, extractors, only)
         run = _Run(dataset, extractors, tasks, progress)
         with ExitStack() as stack:  # also without tasks: the writers tidy up after a killed run
             run.writers = [stack.enter_context(dataset.features(each.spec).writer()) for each in extractors]
@@ -93,10 +116,12 @@ def embed(
     return EmbedReport(run.embedded, skipped, run.problems, time.monotonic() - started)
 
 
-def _plan(dataset: Dataset, extractors: Sequence[Extractor]) -> tuple[list[_Task], int]:
+def _plan(dataset: Dataset, extractors: Sequence[Extractor], only: Collection[str] | None) -> tuple[list[_Task], int]:
     """What is to be done, in the order of the items, and how many contents need nothing."""
     items = dataset.items
     items = items[items["status"] == OK]
+    if only is not None:
+        items = items[items["uid"].isin(set(only))]
     by_hash: dict[str, _Task] = {}
     columns = (items[name].tolist() for name in ("uid", "path", "content_hash"))
     for uid, path, name in zip(*columns, strict=True):
@@ -129,12 +154,12 @@ class _Run:
         """Items whose bytes could not be got, or of which an extractor could make nothing."""
         self.done = self.embedded = self.problems = 0
         self._pictures: list[Picture] = []
-        self._batches: list[list[_Ready]] = [[] for _ in extractors]
-        self._computing: list[deque[tuple[list[_Ready], Future[np.ndarray]]]] = [deque() for _ in extractors]
-        self._since_flush = 0
+        self._computations = _computations(extractors)
+        self._unwritten = 0
+        """Pictures handed on of which not everything is on disk."""
         self._flushed_at = time.monotonic()
         dataset.source  # noqa: B018  (opened here, before several threads ask for it)
-        self._threads = max(1, os.cpu_count() or 1)
+        self._threads = usable_cores()
         self._meter = Meter("Looking at the pictures", len(tasks), progress)
         self._compute_pool: ThreadPoolExecutor
 
@@ -150,14 +175,16 @@ class _Run:
                 for ready in results:
                     self._take(ready)
                     # a picture counts from when it is handed on to be computed; those decoded ahead are allowed for
-                    if self._since_flush >= PART_ROWS - _AHEAD or time.monotonic() - self._flushed_at >= FLUSH_SECONDS:
+                    if self._unwritten >= PART_ROWS - _AHEAD or time.monotonic() - self._flushed_at >= FLUSH_SECONDS:
                         self._flush()
                     if cancelled is not None and cancelled():
                         stopped = True
                         break
+                results.close()
+                self._finish()
             finally:
                 results.close()
-            self._flush()
+                self._write()  # after an error too: what was computed is kept
         return stopped
 
     def _prepare(self, task: _Task) -> _Ready:
@@ -167,15 +194,19 @@ class _Run:
         except Unreadable as error:
             return _Ready(task, out_of_reach=str(error))
         try:
-            sides = {number: max(DECODE_SIDE, self.extractors[number].min_side) for number in task.extractors}
-            decoded = {side: decode(data, side) for side in sorted({*sides.values()} or {DECODE_SIDE})}
+            wanted = [
+                (number, each.first, max(DECODE_SIDE, each.first.min_side))
+                for number, each in enumerate(self._computations)
+                if not each.extractors.keys().isdisjoint(task.extractors)
+            ]
+            decoded = {side: decode(data, side) for side in sorted({side for *_, side in wanted} or {DECODE_SIDE})}
         except Unreadable as error:
             return _Ready(task, unusable=str(error), picture=Picture(task.hash, problem=str(error)))
         smallest = decoded[min(decoded)]
         picture = None
         if task.wants_picture:
             picture = Picture(task.hash, smallest.width, smallest.height, thumbnail(smallest.rgb))
-        inputs = {number: self.extractors[number].prepare(decoded[side].rgb) for number, side in sides.items()}
+        inputs = {number: prepared(extractor, data, decoded[side].rgb) for number, extractor, side in wanted}
         return _Ready(task, inputs, picture)
 
     def _read(self, task: _Task) -> bytes:
@@ -195,7 +226,7 @@ class _Run:
     def _take(self, ready: _Ready) -> None:
         """Hand a decoded picture on to the extractors that want it."""
         self.done += 1
-        self._since_flush += 1
+        self._unwritten += 1
         self._meter.update(self.done)
         if ready.picture is not None:
             self._pictures.append(ready.picture)
@@ -205,43 +236,77 @@ class _Run:
                 self.lost.update(dict.fromkeys(ready.task.uids, ready.out_of_reach))
             return
         self.embedded += bool(ready.task.extractors)
-        for number in ready.task.extractors:
-            self._batches[number].append(ready)
-            if len(self._batches[number]) >= self.extractors[number].batch_size:
+        for number in list(ready.inputs):
+            computation = self._computations[number]
+            computation.batch.append(ready)
+            if len(computation.batch) >= computation.first.batch_size:
                 self._submit(number)
 
     def _submit(self, number: int) -> None:
-        batch, self._batches[number] = self._batches[number], []
+        computation = self._computations[number]
+        batch, computation.batch = computation.batch, []
         if not batch:
             return
-        extractor = self.extractors[number]
-        inputs = np.stack([ready.inputs.pop(number) for ready in batch])
-        self._computing[number].append((batch, self._compute_pool.submit(extractor.compute, inputs)))
-        while len(self._computing[number]) > 2 * self._threads:
-            self._collect(number)
+        inputs = np.stack([ready.inputs[number] for ready in batch])
+        for ready in batch:
+            del ready.inputs[number]
+        computation.running.append((batch, self._compute_pool.submit(computation.compute, inputs)))
+        while len(computation.running) > 2 * self._threads:
+            self._collect(computation)
 
-    def _collect(self, number: int) -> None:
-        """Wait for the oldest batch of an extractor and hand its rows to the writer."""
-        batch, future = self._computing[number].popleft()
-        for ready, row in zip(batch, np.asarray(future.result(), np.float32), strict=True):
-            if np.isfinite(row).all():
-                self.writers[number].append(ready.task.hash, row)
-            else:
-                title = self.extractors[number].card.title
-                reason = f"{title} can make nothing of it (its numbers are not finite)"
-                self.lost.update(dict.fromkeys(ready.task.uids, reason))
+    def _collect(self, computation: _Computation) -> None:
+        """Wait for the oldest batch of a computation and hand its rows to the writers."""
+        batch, future = computation.running.popleft()
+        for number, rows in future.result().items():
+            for ready, row in zip(batch, np.asarray(rows, np.float32), strict=True):
+                if number not in ready.task.extractors:  # another layer is missing, this one is not
+                    continue
+                if np.isfinite(row).all():
+                    self.writers[number].append(ready.task.hash, row)
+                else:
+                    title = self.extractors[number].card.title
+                    reason = f"{title} can make nothing of it (its numbers are not finite)"
+                    self.lost.update(dict.fromkeys(ready.task.uids, reason))
 
     def _flush(self) -> None:
-        """Everything handed on so far, on disk: thumbnails, then features."""
-        for number in range(len(self.extractors)):
+        """What is computed by now, on disk. Nothing is waited for, so that no core idles meanwhile, unless more is on
+        its way than a kill may cost."""
+        for computation in self._computations:
+            while computation.running and computation.running[0][1].done():
+                self._collect(computation)
+        self._write()
+        if self._unwritten > PART_ROWS // 2:
+            self._finish()
+            self._write()
+
+    def _finish(self) -> None:
+        """Compute all that was handed on."""
+        for number, computation in enumerate(self._computations):
             self._submit(number)
-            while self._computing[number]:
-                self._collect(number)
+            while computation.running:
+                self._collect(computation)
+
+    def _write(self) -> None:
+        """Thumbnails, then features."""
         self.dataset.pictures.add_many(self._pictures)
         self._pictures = []
         for writer in self.writers:
             writer.flush()
-        self._since_flush, self._flushed_at = 0, time.monotonic()
+        on_their_way = [
+            ready
+            for computation in self._computations
+            for batch in (computation.batch, *(batch for batch, _ in computation.running))
+            for ready in batch
+        ]
+        self._unwritten, self._flushed_at = len({ready.task.hash for ready in on_their_way}), time.monotonic()
+
+
+def _computations(extractors: Sequence[Extractor]) -> list[_Computation]:
+    """Each extractor alone, those that share a computation together."""
+    together: dict[object, dict[int, Extractor]] = {}
+    for number, extractor in enumerate(extractors):
+        together.setdefault(extractor.network if isinstance(extractor, Layered) else number, {})[number] = extractor
+    return [_Computation(each) for each in together.values()]
 
 
 def _in_order(pool: ThreadPoolExecutor, prepare: Callable[[_Task], _Ready], tasks: list[_Task]) -> Generator[_Ready]:

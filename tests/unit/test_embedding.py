@@ -25,7 +25,7 @@ from explorer.collection.hashing import content_hash
 from explorer.collection.images import decode
 from explorer.collection.progress import Progress
 from explorer.errors import Busy, Cancelled
-from explorer.extractors.base import Card, Extractor, FeatureSpec
+from explorer.extractors.base import Card, Extractor, FeatureSpec, FileReader, Layered
 from explorer.workspace import Workspace
 
 
@@ -153,6 +153,94 @@ def test_a_feature_does_not_depend_on_what_ran_along_with_it(tmp_path: Path) -> 
     names = alone.present()["content_hash"].tolist()
     spec = BlockMeans().spec
     assert np.array_equal(alone.features(spec).get(names), together.features(spec).get(names))
+
+
+class Channel(BlockMeans):
+    """One colour of the block means; the three are looks at the same computation."""
+
+    computed: list[int]
+
+    def __init__(self, channel: str, computed: list[int], blocks: int = 4) -> None:
+        super().__init__(blocks)
+        self.network, self.computed = f"blocks{blocks}", computed
+        dim = blocks * blocks
+        self.spec = FeatureSpec(f"blocks{blocks}@{channel}", "none", channel, "area", "numpy", "f32", dim)
+
+    def compute(self, batch: np.ndarray) -> np.ndarray:
+        return self.compute_layers(batch)[self.spec.layer]
+
+    def compute_layers(self, batch: np.ndarray) -> dict[str, np.ndarray]:
+        self.computed.append(len(batch))
+        rows = super().compute(batch)
+        return {channel: rows[:, place::3] for place, channel in enumerate(("red", "green", "blue"))}
+
+
+def test_several_layers_are_prepared_and_computed_once(tmp_path: Path, place: Path) -> None:
+    computed: list[int] = []
+    red, green, other = Channel("red", computed), Channel("green", computed), Channel("red", computed, 3)
+    assert isinstance(red, Layered)
+    alone, together = made(tmp_path, place, "alone"), made(tmp_path, place, "together")
+    for each in (red, green, other):
+        embed(alone, [each])
+    assert sum(computed) == 180
+    computed.clear()
+    layers = [Channel("red", computed), BlockMeans(), Channel("green", computed), Channel("red", computed, 3)]
+    assert embed(together, layers).embedded == 60
+    assert sum(computed) == 120, "the two of one network once, the other network apart"
+    assert [each.prepared for each in layers] == [60, 60, 0, 60]
+    names = alone.present()["content_hash"].tolist()
+    for each in (red, green, other):
+        assert np.array_equal(alone.features(each.spec).get(names), together.features(each.spec).get(names))
+    assert not np.array_equal(*(together.features(each.spec).get(names) for each in (red, green)))
+    put(place, range(100, 110))
+    together.rescan()
+    embed(together, [Channel("red", computed)])
+    computed.clear()
+    report = embed(together, [Channel("red", computed), Channel("green", computed), Channel("blue", computed)])
+    assert (report.embedded, sum(computed)) == (70, 70), "what one layer has already is not written twice"
+    assert all(len(together.features(Channel(each, []).spec)) == 70 for each in ("red", "green", "blue"))
+
+
+def test_some_pictures_first_and_the_rest_later(tmp_path: Path, place: Path) -> None:
+    dataset, extractor = made(tmp_path, place), BlockMeans()
+    some = {f"{number:05d}.jpg" for number in range(5, 60, 11)} | {"not-there.jpg"}
+    report = embed(dataset, [extractor], only=some)
+    assert (report.embedded, report.skipped, extractor.prepared) == (5, 0, 5)
+    items = dataset.present().set_index("uid")
+    store = dataset.features(extractor.spec)
+    assert set(store.missing(items["content_hash"])) == set(
+        items.drop(index=sorted(some - {"not-there.jpg"}))["content_hash"]
+    )
+    assert embed(dataset, [extractor], only=set()).embedded == 0
+    report = embed(dataset, [extractor])
+    assert (report.embedded, report.skipped) == (55, 5)
+    assert dataset.features(extractor.spec).missing(items["content_hash"]) == []
+
+
+def test_an_extractor_that_reads_files_gets_their_bytes(tmp_path: Path, place: Path) -> None:
+    class Length(BlockMeans):
+        def prepare_file(self, data: bytes, rgb: np.ndarray) -> np.ndarray:
+            assert rgb.shape == (48, 48, 3)
+            return np.full((4, 4, 3), len(data) % 256, np.uint8)
+
+    dataset, extractor = made(tmp_path, place), Length()
+    assert isinstance(extractor, FileReader)
+    embed(dataset, [extractor])
+    assert extractor.prepared == 0
+    for item in dataset.present().itertuples():
+        row = dataset.features(extractor.spec).get([item.content_hash])[0]
+        np.testing.assert_allclose(row, ((place / item.path).stat().st_size % 256) / 255, atol=1e-3)
+
+
+def test_a_slow_extractor_is_not_waited_for_when_the_time_to_write_comes(
+    tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches stay full: a write every few seconds would otherwise send half-empty ones and let cores idle."""
+    monkeypatch.setattr(embedding, "FLUSH_SECONDS", 0.02)
+    dataset, extractor = made(tmp_path, place), BlockMeans(pause=0.01)
+    embed(dataset, [extractor])
+    assert sorted(extractor.batches, reverse=True) == [8] * 7 + [4]
+    assert len(dataset.features(extractor.spec)) == 60
 
 
 def test_what_cannot_be_read_is_written_down_and_not_tried_again(tmp_path: Path, place: Path) -> None:
