@@ -34,6 +34,7 @@ def main() -> None:
         st.Page("pages/similar.py", title="Similar", icon=":material/image_search:", url_path="similar"),
         st.Page("pages/groups.py", title="Groups", icon=":material/category:", url_path="groups"),
         st.Page("pages/odd.py", title="Odd ones out", icon=":material/priority_high:", url_path="odd"),
+        st.Page("pages/looks.py", title="Ways of looking", icon=":material/visibility:", url_path="looks"),
         st.Page("pages/label.py", title="Label", icon=":material/label:", url_path="label"),
         st.Page("pages/results.py", title="How good?", icon=":material/verified:", url_path="results"),
         st.Page("pages/compare.py", title="Compare", icon=":material/compare:", url_path="compare"),

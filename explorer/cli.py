@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import sys
 import time
 from pathlib import Path
@@ -57,6 +58,10 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--port", type=int, default=8501)
     demo.set_defaults(run=_demo)
 
+    looks = commands.add_parser("looks", help="the ways of looking that there are, and what each needs")
+    looks.add_argument("--json", action="store_true")
+    looks.set_defaults(run=_looks)
+
     status = commands.add_parser("status", help="what a collection holds, what is computed, what is out of date")
     status.add_argument("dataset", nargs="?")
     status.add_argument("--json", action="store_true")
@@ -74,7 +79,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _extractors(parser: argparse.ArgumentParser, default: str | None = DEFAULT_EXTRACTORS) -> None:
-    text = "what to compare pictures by, separated by commas"
+    text = (
+        "what to compare pictures by, separated by commas, or by semicolons where a name has commas; "
+        "`python -m explorer looks` lists them"
+    )
     parser.add_argument("--extractors", default=default, help=f"{text} (default: {default or 'as before'})")
 
 
@@ -90,20 +98,37 @@ def _add(parsed: argparse.Namespace) -> int:
     name = parsed.name or parsed.path.absolute().stem
     dataset = Dataset.create(workspace, name, spec)
     print(f"added as '{dataset.id}'")
-    return _process(workspace, dataset.id, parsed.extractors.split(","))
+    return _process(workspace, dataset.id, _names(parsed.extractors))
+
+
+def _names(text: str) -> list[str]:
+    """The names in a list; "columns:price,date" is one, and may stand among others."""
+    if ";" in text:
+        return [name.strip() for name in text.split(";") if name.strip()]
+    from explorer.collection import own
+    from explorer.extractors.registry import families
+
+    names: list[str] = []
+    for part in (part.strip() for part in text.split(",") if part.strip()):
+        known = re.split("[:@]", part)[0] in families() or own.is_own(part)
+        if not known and names and names[-1].startswith("columns:"):
+            names[-1] += f",{part}"
+        else:
+            names.append(part)
+    return names
 
 
 def _rescan(parsed: argparse.Namespace) -> int:
+    from explorer.catalog import Catalog
     from explorer.collection.dataset import Dataset
+    from explorer.jobs import Jobs
+    from explorer.status import in_use
 
     workspace = Workspace.default()
     dataset = Dataset.open(workspace, parsed.dataset)
-    names = (
-        parsed.extractors.split(",")
-        if parsed.extractors
-        else list(dict.fromkeys(spec.extractor for spec in dataset.feature_specs()))
-    )
-    return _process(workspace, dataset.id, names or DEFAULT_EXTRACTORS.split(","))
+    jobs = Jobs(Catalog.open(workspace.catalog_url)).list(dataset.id)
+    names = _names(parsed.extractors) if parsed.extractors else in_use(dataset, jobs)
+    return _process(workspace, dataset.id, names or _names(DEFAULT_EXTRACTORS))
 
 
 def _demo(parsed: argparse.Namespace) -> int:
@@ -128,7 +153,7 @@ def _process(workspace: Workspace, dataset_id: str, extractors: list[str]) -> in
     from explorer.jobs import Jobs, work
 
     jobs = Jobs(Catalog.open(workspace.catalog_url))
-    job_id = jobs.create(dataset_id, "process", {"extractors": [name.strip() for name in extractors if name.strip()]})
+    job_id = jobs.create(dataset_id, "process", {"extractors": extractors})
     report = work(job_id, progress=_Terminal())
     print(f"\r{report}" if report else "", flush=True)
     return 0
@@ -157,6 +182,24 @@ class _Terminal:
         start = "\r\x1b[K" if live and progress.stage == self.stage else ("\n" if live and self.stage else "")
         print(start + words, end="" if live else "\n", file=sys.stderr, flush=True)
         self.stage, self.last = progress.stage, now
+
+
+def _looks(parsed: argparse.Namespace) -> int:
+    from explorer.status import library
+
+    found = library()
+    if parsed.json:
+        print(json.dumps(found, indent=1, ensure_ascii=False))
+        return 0
+    aspect = ""
+    for each in found:
+        if each["aspect"] != aspect:
+            aspect = each["aspect"]
+            print(f"{'' if each is found[0] else chr(10)}{aspect}")
+        print(f"  {each['name']:<34} {each['title']}\n      {each['state']}; licence: {each['licence']}")
+        if each["layers"]:
+            print(f"      layers, the earliest first: {', '.join(f'@{layer}' for layer in each['layers'])}")
+    return 0
 
 
 def _status(parsed: argparse.Namespace) -> int:

@@ -1,13 +1,19 @@
 """What a dataset holds, what is computed and what is stale, as plain data and as text."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from explorer.catalog import Catalog
+from explorer.collection import own
 from explorer.collection.dataset import Dataset
-from explorer.jobs import Jobs
+from explorer.extractors import packages
+from explorer.extractors.base import ASPECTS
+from explorer.extractors.registry import families
+from explorer.jobs import Job, Jobs
 from explorer.learning.answers import AnswerStore
 from explorer.learning.questions import QuestionStore
-from explorer.space import list_spaces
+from explorer.space import SpaceRecipe, list_spaces
+from explorer.space.space import read_manifest, spaces_dir
 from explorer.workspace import Workspace
 
 
@@ -58,6 +64,49 @@ def status(workspace: Workspace, dataset_id: str) -> dict[str, Any]:
         "jobs": jobs,
         "stale": any(f["stale"] for f in features) or any(s["stale"] for s in spaces),
     }
+
+
+def in_use(dataset: Dataset, jobs: Sequence[Job]) -> list[str]:
+    """The extractors to look at changed pictures with: those of the spaces, and those that a run that was stopped had
+    not finished. What was only tried on some pictures is not among them, unless there is nothing else.
+
+    `jobs`: the dataset's, newest first.
+    """
+    specs = {spec.key: spec.extractor for spec in dataset.feature_specs()}
+    names = []
+    for info in list_spaces(dataset):
+        manifest = read_manifest(spaces_dir(dataset) / info.key)
+        recipe = SpaceRecipe.from_json(manifest["recipe"]) if manifest else None
+        names += [specs[key] for key, _ in recipe.features if key in specs] if recipe else []
+    if jobs and jobs[0].state in ("cancelled", "stopped") and not jobs[0].args.get("only"):
+        names += jobs[0].args.get("extractors") or []
+    return list(dict.fromkeys(names or specs.values()))
+
+
+def library() -> list[dict[str, Any]]:
+    """Every way of looking that there is, by aspect: how it is written, in words, whether it can be used here."""
+    known = [(each.written or each.name, each.name, each.card, each.layers) for each in families().values()]
+    known += [(own.WRITTEN[name], name, card, ()) for name, card in own.CARDS.items()]
+    order = list(ASPECTS)
+    found = []
+    for written, name, card, layers in sorted(known, key=lambda each: order.index(each[2].aspect)):
+        missing = packages.way_out(name)
+        state = f"needs: {missing}" if missing else "ready"
+        if card.needs_download:
+            state += "; its weights are downloaded when it is first used, unless you have a file of them"
+        found.append(
+            {
+                "name": written,
+                "title": card.title,
+                "aspect": ASPECTS[card.aspect],
+                "sees": card.sees,
+                "ignores": card.ignores,
+                "licence": card.licence,
+                "state": state,
+                "layers": dict(layers),
+            }
+        )
+    return found
 
 
 def summary(found: dict[str, Any]) -> str:

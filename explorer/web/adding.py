@@ -8,7 +8,9 @@ from typing import Protocol
 from explorer.collection.dataset import Dataset
 from explorer.collection.sources import detect
 from explorer.errors import BadInput
+from explorer.extractors.registry import DEFAULT
 from explorer.sharing.exports import safe_name
+from explorer.status import in_use
 from explorer.web.runtime import Runtime
 
 MAX_FILES = 5_000
@@ -55,9 +57,9 @@ def from_uploads(rt: Runtime, files: list[Upload], name: str) -> str:
         raise
 
 
-def extractors_of(dataset: Dataset) -> list[str]:
-    """The extractors that a dataset has been looked at with; the default where it has been with none."""
-    return list(dict.fromkeys(spec.extractor for spec in dataset.feature_specs())) or ["lite0"]
+def extractors_of(rt: Runtime, dataset: Dataset) -> list[str]:
+    """The extractors to look for changes with; the default where there are none yet."""
+    return in_use(dataset, rt.jobs.list(dataset.id)) or [DEFAULT]
 
 
 def duration(seconds: float) -> str:

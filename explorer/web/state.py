@@ -28,6 +28,7 @@ PAGE_KEYS: dict[str, tuple[str, ...]] = {
     "similar": ("uid", "text"),
     "groups": ("how", "group"),
     "odd": ("tab",),
+    "looks": ("look",),
     "label": ("q", "next", "guess", "set"),
     "results": ("q", "attr", "class", "t", "target"),
     "compare": ("q", "attr", "a", "b", "sel", "by"),

@@ -30,7 +30,9 @@ def ended(jobs: Sequence[Job]) -> str:
     """How the newest job ended, in a sentence; "" if it ended well or goes on."""
     if not jobs:
         return ""
+    undone = [f"{name}: {words}" for name, words in jobs[0].report.get("failed", {}).items()]
     words = {
+        "done": f"In the last run, not everything could be done. {' '.join(undone)}" if undone else "",
         "failed": f"The last run failed: {jobs[0].error}",
         "cancelled": f"The last run was stopped. {_GOES_ON}",
         "stopped": f"The last run ended unexpectedly. {_GOES_ON}",

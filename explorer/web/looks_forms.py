@@ -1,0 +1,88 @@
+"""Ways of looking that something must be written for: networks by name, files of one's own, columns, layers."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from explorer.collection.dataset import Dataset
+from explorer.errors import BadInput
+from explorer.sharing.access import allowed_path, allowed_roots
+
+FILES = {
+    "onnx": ("The file of the network (.onnx)", ".onnx"),
+    "vectors": ("The file of the vectors (.npy or Parquet)", ".npy or .parquet"),
+}
+"""Families that are given one file: what it is called on the screen, and how it ends."""
+ARCHITECTURES = {"timm": "for example: resnet50.a1_in1k", "open_clip": "for example: ViT-B-32"}
+"""Families that are given the name of an architecture, and perhaps a checkpoint."""
+UNTRIED = ("columns", "vectors")
+"""What comes from a table needs no trial: it is there at once."""
+
+
+def argument_of(family: str, dataset: Dataset) -> str | None:
+    """The form of a family's argument; None while nothing is filled in. Raises BadInput and Refused for what cannot be
+    used."""
+    if family == "columns":
+        chosen = st.multiselect("Columns of your table", dataset.columns(), key="form-columns", placeholder="Choose")
+        return ",".join(chosen) or None
+    if family in FILES:
+        label, _ = FILES[family]
+        path = st.text_input(label, key=f"form-{family}", help=_below())
+        return str(allowed_path(path)) if path.strip() else None
+    if family in ARCHITECTURES:
+        return _network(family)
+    argument = st.text_input("What follows its name", key=f"form-{family}")
+    return checked(argument) if argument.strip() else None
+
+
+def _network(family: str) -> str | None:
+    left, right = st.columns(2)
+    name = left.text_input(
+        "Name of the network", key=f"form-{family}", placeholder=ARCHITECTURES[family],
+        help=f"Any name that the package {family} knows. Its weights are downloaded when it is first used.",
+    )  # fmt: skip
+    if family == "open_clip":
+        weights = right.text_input(
+            "Its weights", key=f"form-{family}-file", placeholder="for example: laion2b_s34b_b79k",
+            help="The name of published weights, or the path of your own checkpoint. " + _below(),
+        )  # fmt: skip
+    else:
+        weights = right.text_input(
+            "Your own checkpoint (optional)", key=f"form-{family}-file",
+            help="The weights of such a network that was trained further, on pictures of yours. " + _below(),
+        )  # fmt: skip
+    if not name.strip():
+        return None
+    given = checked(name.strip())
+    return f"{given}/{weights_of(weights.strip())}" if weights.strip() else given
+
+
+def weights_of(text: str) -> str:
+    """The name of published weights as it stands; a file only below the allowed folders."""
+    looks_like_a_file = "/" in text or "\\" in text or text.startswith("~") or Path(text).suffix or Path(text).exists()
+    return str(allowed_path(text)) if looks_like_a_file else text
+
+
+def checked(text: str) -> str:
+    """A name that somebody typed, which may name no file of this computer: those have a field of their own, where the
+    folders are checked. Raises BadInput."""
+    parts = text.strip().split("/")
+    odd = "" in parts or ".." in parts or "~" in text or "\\" in text or "local-dir" in text
+    if odd or "@" in text or Path(text.strip()).exists() or any(Path(part).suffix == ".safetensors" for part in parts):
+        raise BadInput(f"“{text.strip()}” is not a name. A file of your own goes into the field beside it.")
+    return text.strip()
+
+
+def chosen_layers(layers: Sequence[tuple[str, str]], key: str) -> list[str]:
+    """Some layers of a network, the earliest first."""
+    words = dict(layers)
+    chosen = st.multiselect(
+        "Layers, the earliest first", list(words), format_func=lambda layer: words[layer], key=f"layers-{key}",
+        placeholder="Choose some; they are computed in one pass",
+    )  # fmt: skip
+    return [layer for layer in words if layer in chosen]
+
+
+def _below() -> str:
+    return "On this computer, below " + ", ".join(str(root) for root in allowed_roots())
