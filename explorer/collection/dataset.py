@@ -157,7 +157,7 @@ class Dataset:
         """The rows of one feature as of now. A spec may be one that has no rows yet; a key raises NotFound then."""
         if isinstance(spec_or_key, FeatureSpec):
             return FeatureStore(self.root / "features" / spec_or_key.key, spec_or_key)
-        if not re.fullmatch(r"[a-z0-9-]+", spec_or_key):
+        if not re.fullmatch(r"[\w-]+", spec_or_key):  # letters of any script: a column may be called Größe
             raise NotFound(f"There is no feature '{spec_or_key}'.")
         return FeatureStore(self.root / "features" / spec_or_key)
 

@@ -49,8 +49,8 @@ class SpaceRecipe:
     def key(self) -> str:
         """Folder name: the features' names made safe, and a hash of everything."""
         digest = hashlib.blake2b(json.dumps(self.as_json(), sort_keys=True).encode(), digest_size=4).hexdigest()
-        names = "-and-".join(_family(key) for key, _ in self.features)[:48].strip("-")
-        return f"{names}-{digest}"
+        names = "-and-".join(_family(key) for key, _ in self.features)
+        return f"{re.sub(r'[^a-z0-9-]', '-', names)[:48].strip('-')}-{digest}"
 
     @property
     def title(self) -> str:
