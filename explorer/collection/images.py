@@ -16,13 +16,14 @@ from PIL import Image, UnidentifiedImageError
 
 from explorer.collection.headers import Header, cut_short, look
 from explorer.collection.profiles import is_srgb, to_srgb
-from explorer.errors import Unreadable
+from explorer.errors import Missing, Unreadable
+from explorer.extractors import geotiff
 
 MAX_PIXELS = 100_000_000
 THUMB_SIDE = 256
 THUMB_QUALITY = 85
 _PILLOW = r"PIL\."
-_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "MPO")
+_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")  # several pictures in one JPEG (MPO) go as JPEG
 
 cv2.setNumThreads(1)  # pictures are decoded in several threads already
 
@@ -55,6 +56,8 @@ def decode(data: bytes, min_side: int = 256, max_pixels: int = MAX_PIXELS) -> De
                 if header.orientation >= 5:
                     width, height = height, width
             return Decoded(np.ascontiguousarray(rgb), width, height)
+        if header.format == "TIFF" and geotiff.has_bands(data):
+            return _from_bands(data, header, min_side, max_pixels)
         return _with_pillow(data, header, min_side, max_pixels)
     except Unreadable:
         raise
@@ -116,6 +119,18 @@ def _with_pillow(data: bytes, header: Header, min_side: int, max_pixels: int) ->
     if orientation >= 5:
         width, height = height, width
     return Decoded(np.ascontiguousarray(_upright(rgb, orientation)), width, height)
+
+
+def _from_bands(data: bytes, header: Header, min_side: int, max_pixels: int) -> Decoded:
+    """A picture from above, with more bands or finer values than a screen shows; without `rasterio`, as any TIFF."""
+    try:
+        scene = geotiff.read(data, shorter=min_side, max_pixels=max_pixels)
+    except Missing as missing:
+        try:
+            return _with_pillow(data, header, min_side, max_pixels)
+        except Exception:  # Pillow raises nearly everything for what it was not made for
+            raise Unreadable(str(missing)) from None
+    return Decoded(geotiff.rgb(scene), scene.width, scene.height)
 
 
 def _rare_tiff(data: bytes, header: Header, min_side: int) -> Decoded:

@@ -21,6 +21,7 @@ MODULES = (
     "explorer.extractors.pixels",
     "explorer.extractors.text",
     "explorer.extractors.onnx",
+    "explorer.extractors.spectral",
 )
 """Each has FAMILIES, and imports heavy packages only when one of them is created."""
 

