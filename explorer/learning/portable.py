@@ -16,18 +16,27 @@ from explorer.catalog.schema import new_id
 from explorer.catalog.schema import people as people_table
 from explorer.learning.portable_format import (
     FORMAT,
-    VERSION,
     PortableClassifier,
     PortableQuestion,
     check_document,
     classifier_json,
     read_document,
 )
+from explorer.learning.portable_scores import portable_classifier, scores_in, scores_of
 from explorer.learning.question_rows import MAX_EXAMPLES, MAX_NAME, Question, QuestionClass, clean_name, get_question
 from explorer.learning.questions import QuestionStore
 from explorer.learning.standing import CHECK
 
-__all__ = ["Imported", "PortableClassifier", "export_question", "import_question", "read_document"]
+__all__ = [
+    "Imported",
+    "PortableClassifier",
+    "export_question",
+    "import_question",
+    "portable_classifier",
+    "read_document",
+    "scores_in",
+    "scores_of",
+]
 
 _OF_CLASS = ("likely", "top", "finish")
 """Policies that name a class by its id, after a colon."""
@@ -122,7 +131,7 @@ def export_question(
 
     return {
         "format": FORMAT,
-        "version": VERSION,
+        "version": 1 if classifier is None else classifier.version,
         "question": {"name": question.name, "kind": question.kind, "note": question.note},
         "collection": None if dataset is None else _collection(dataset),
         "classes": [class_json(row) for row in classes],

@@ -30,7 +30,8 @@ from explorer.learning.question_rows import (
 )
 
 FORMAT = "dataset-explorer question"
-VERSION = 1
+VERSION = 2
+"""The first knows no steps but centring and length; a file that needs no more is still written as one of those."""
 MAX_BYTES = 500_000_000
 MAX_EVENTS = 1_000_000
 MAX_PEOPLE = 10_000
@@ -50,7 +51,7 @@ class PortableClassifier:
     recipe: Mapping[str, Any]
     """`SpaceRecipe.as_json()`: feature keys with their weights, and the steps."""
     means: np.ndarray
-    """(d,) float32: what the features are centred by, one after the other (`Space.fitted.means`)."""
+    """(sum of the features' numbers,) float32: what they are centred by, one after the other (`Transform.means`)."""
     weights: np.ndarray
     """(d, C) float32"""
     bias: np.ndarray
@@ -58,6 +59,15 @@ class PortableClassifier:
     class_ids: tuple[str, ...]
     temperature: float
     threshold: float | None = None
+    dims: tuple[int, ...] = ()
+    """Numbers of each feature; () in an older file, where they are known for one feature alone."""
+    axes: tuple[np.ndarray, ...] = ()
+    """(dim, k) float32 for each feature: the main directions of a space that keeps only those (`Transform.axes`)."""
+
+    @property
+    def version(self) -> int:
+        """Of the file that can carry it."""
+        return 1 if list(self.recipe["steps"]) in (["l2"], ["centre", "l2"]) else 2
 
 
 @dataclass(frozen=True)
@@ -222,8 +232,10 @@ def classifier_json(classifier: PortableClassifier, place_of: Mapping[str, int])
     return {
         "recipe": dict(classifier.recipe),
         "classes": [place_of[class_id] for class_id in classifier.class_ids],
-        "dim": len(classifier.means),
+        "dim": len(classifier.weights),
+        "dims": list(classifier.dims),
         "means": _packed(classifier.means),
+        "axes": [{"width": each.shape[1], "numbers": _packed(each)} for each in classifier.axes],
         "weights": _packed(classifier.weights),
         "bias": [float(value) if np.isfinite(value) else None for value in classifier.bias],
         "temperature": float(classifier.temperature),
@@ -240,8 +252,8 @@ def _classifier(raw: dict[str, Any] | None, classes: tuple[PortableClass, ...]) 
     recipe = _field(raw, "recipe", dict, where)
     _list(recipe, "features", 100)
     try:
-        made = SpaceRecipe.from_json(recipe).as_json()
-        weights_finite = all(math.isfinite(weight) for _, weight in made["features"])
+        weights_finite = all(math.isfinite(float(weight)) for _, weight in recipe["features"])
+        made = SpaceRecipe.from_json(recipe).as_json() if weights_finite else recipe
         named = all(isinstance(key, str) and 0 < len(key) <= 500 for key, _ in made["features"])
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise _bad("the recipe of the classifier's space is not understood") from error
@@ -260,6 +272,7 @@ def _classifier(raw: dict[str, Any] | None, classes: tuple[PortableClass, ...]) 
     threshold = _field(raw, "threshold", float, where, None)
     if not 0 < temperature < 1e6 or (threshold is not None and not 0 <= threshold <= 1):
         raise _bad("the classifier's temperature or threshold is out of range")
+    dims, axes = _fitted(raw, made, dim)
     numbers = [-math.inf if b is None else _field({"bias": b}, "bias", float, where) for b in bias]
     with np.errstate(over="ignore"):
         biases = np.array(numbers, np.float32)
@@ -267,13 +280,42 @@ def _classifier(raw: dict[str, Any] | None, classes: tuple[PortableClass, ...]) 
         raise _bad("a bias of the classifier is too large")
     return PortableClassifier(
         recipe=made,
-        means=_unpacked(_field(raw, "means", str, where), dim, "means"),
+        means=_unpacked(_field(raw, "means", str, where), sum(dims) or dim, "means"),
         weights=_unpacked(_field(raw, "weights", str, where), dim * count, "weights").reshape(dim, count),
         bias=biases,
         class_ids=tuple(str(place) for place in places),
         temperature=temperature,
         threshold=threshold,
+        dims=dims,
+        axes=axes,
     )
+
+
+def _fitted(raw: dict[str, Any], recipe: dict[str, Any], dim: int) -> tuple[tuple[int, ...], tuple[np.ndarray, ...]]:
+    """The numbers of each feature and its main directions, which together must give vectors of `dim` numbers."""
+    from explorer.space.recipe import SpaceRecipe
+
+    made, count = SpaceRecipe.from_json(recipe), len(recipe["features"])
+    dims = tuple(_field({"dims": each}, "dims", int, "the classifier") for each in _list(raw, "dims", 100, []))
+    tables = [_object(each, "the classifier's directions") for each in _list(raw, "axes", 100, [])]
+    if not dims and count == 1 and not made.axes:
+        dims = (dim,)
+    if dims and (len(dims) != count or min(dims) < 1 or sum(dims) > MAX_NUMBERS):
+        raise _bad("the classifier says nothing sensible of its features' numbers")
+    if len(tables) != (count if made.axes else 0) or (tables and not dims):
+        raise _bad("the classifier's space keeps main directions, and the file has others or none of them")
+    widths = [_field(each, "width", int, "the classifier's directions") for each in tables]
+    if tables and (min(widths) < 1 or sum(a * b for a, b in zip(dims, widths, strict=True)) > MAX_NUMBERS):
+        raise _bad("the classifier's directions are too many")
+    if sum(widths or dims) not in (0, dim):
+        raise _bad(
+            f"the classifier's features make {sum(widths or dims):,} numbers a picture, its weights are for {dim:,}"
+        )
+    axes = [
+        _unpacked(_field(each, "numbers", str, "the classifier's directions"), rows * width, "directions")
+        for each, rows, width in zip(tables, dims, widths, strict=bool(tables))
+    ]
+    return dims, tuple(one.reshape(-1, width) for one, width in zip(axes, widths, strict=True))
 
 
 def _packed(numbers: np.ndarray) -> str:

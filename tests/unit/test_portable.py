@@ -224,7 +224,7 @@ for _ in range(5_000):
 
 BAD: list[tuple[str, Any, str]] = [
     ("format", "something else", "'format' is not"),
-    ("version", 2, "of version 2.*update"),
+    ("version", 3, "of version 3.*update"),
     ("version", True, "not a whole number"),
     ("version", 0, "no version 0"),
     ("question", [], "'question' of the file is not an object"),
