@@ -160,6 +160,7 @@ trials = sa.Table(
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("question_id", sa.Text, sa.ForeignKey("questions.id"), nullable=False),
     sa.Column("dataset_id", sa.Text, nullable=False),
+    sa.Column("attribute", sa.Text, nullable=False),
     sa.Column("seq", sa.BigInteger, nullable=False),
     sa.Column("fingerprint", sa.Text, nullable=False),
     sa.Column("features", sa.JSON, nullable=False),

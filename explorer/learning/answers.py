@@ -169,20 +169,19 @@ class AnswerStore:
             walk = self._walk(question_id)
             return walk.latest, walk.seq
 
-    def as_of(
-        self, question_id: str, seq: int
-    ) -> tuple[Mapping[str, CurrentAnswer], Mapping[str, Mapping[str, CurrentAnswer]]]:
-        """`current` and the attributes of `attributes_with_seq` as they were after event `seq`, with the classes that
-        there are now. Goes through every answer up to there. Raises NotFound if there was no such event yet."""
+    def as_of(self, question_id: str, seq: int) -> Walk:
+        """What held after event `seq` (0: before the first), with the classes that there are now: its `latest`,
+        `attributes` and `provenance`. Goes through every answer up to there. Raises NotFound if there is no such
+        question or event."""
         with self._catalog.reading() as connection:
             kind, merged = _merged(connection, question_id)
             events = sa.select(*(table.c[name] for name in WALKED)).where(table.c.question_id == question_id)
             rows = connection.execute(events.where(table.c.seq <= seq).order_by(table.c.seq)).all()
-        if seq and (not rows or rows[-1].seq != seq):
+        if not kind or (seq and (not rows or rows[-1].seq != seq)):
             raise NotFound(f"Answer {seq} is not among this question's (any more): an older copy may have come back.")
-        walk = Walk(kind or "classes")
+        walk = Walk(kind)
         walk.take(rows, merged)
-        return walk.latest, walk.attributes
+        return walk
 
     def attributes_with_seq(self, question_id: str) -> tuple[Mapping[str, Mapping[str, CurrentAnswer]], int]:
         """Of a question of attributes: uid -> class id -> "yes" or "no" as it holds now; and the last event's number.

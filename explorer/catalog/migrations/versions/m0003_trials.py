@@ -15,6 +15,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("question_id", sa.Text(), nullable=False),
         sa.Column("dataset_id", sa.Text(), nullable=False),
+        sa.Column("attribute", sa.Text(), nullable=False),
         sa.Column("seq", sa.BigInteger(), nullable=False),
         sa.Column("fingerprint", sa.Text(), nullable=False),
         sa.Column("features", sa.JSON(), nullable=False),
