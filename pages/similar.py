@@ -52,7 +52,7 @@ def _text_side() -> TextEncoder | None:
     if len(space.recipe.features) != 1:
         return None
     spec = dataset.features(space.recipe.features[0][0]).spec
-    if not spec.extractor.startswith("open_clip"):
+    if not spec.extractor.startswith(("open_clip", "text_what")):
         return None
     extractor = rt.extractor(spec)
     return extractor if isinstance(extractor, TextEncoder) else None

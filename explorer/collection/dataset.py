@@ -187,7 +187,7 @@ class Dataset:
             matches = match(self._known(), seen, source.keyed)
             rows, meta, report = self._next_rows(matches)
             table = table_of.build(rows, meta)
-            self._apply_pictures(table)
+            table = self._apply_pictures(table)
             problems = int((table["status"] == PROBLEM).sum())
             report = dataclasses.replace(report, problems=problems, ignored=source.ignored)
             self._store(table, source=source.spec, scanned_ns=looked_ns)
@@ -202,8 +202,7 @@ class Dataset:
 
     def absorb(self, problems: Mapping[str, str], dims: Mapping[str, tuple[int, int]] | None = None) -> None:
         """`record_problems` for a caller that is `writing` already."""
-        table = self._items.copy()
-        self._apply_pictures(table, dims)
+        table = self._apply_pictures(self._items.copy(), dims)
         if problems:
             reasons = table["uid"].map(dict(problems)).astype("str")
             hit = reasons.notna() & (table["status"] == OK)
@@ -249,6 +248,7 @@ class Dataset:
     def _known(self) -> list[Known]:
         columns = (self._items[name].tolist() for name in ("uid", "path", "content_hash", "status"))
         meta = table_of.meta_rows(self._items)
+        meta = [{name: value for name, value in said.items() if not name.startswith(table_of.GROUND)} for said in meta]
         return [Known(uid, path, content, status == GONE, said)
                 for uid, path, content, status, said in zip(*columns, meta, strict=True)]  # fmt: skip
 
@@ -314,8 +314,8 @@ class Dataset:
                 meta.append(new.seen.entry.columns)
         return rows, meta, ScanReport(**count)
 
-    def _apply_pictures(self, table: pd.DataFrame, dims: Mapping[str, tuple[int, int]] | None = None) -> None:
-        """Put into a table what decoding has found out about its contents."""
+    def _apply_pictures(self, table: pd.DataFrame, dims: Mapping[str, tuple[int, int]] | None = None) -> pd.DataFrame:
+        """The table with what decoding has found out about its contents."""
         sizes = {**self.pictures.sizes(table["content_hash"].tolist()), **(dims or {})}
         hashes = table["content_hash"].tolist()
         for position, name in enumerate(("width", "height")):
@@ -333,6 +333,7 @@ class Dataset:
             hit = reasons.notna() & (table["status"] == OK)
             table.loc[hit, "problem"] = reasons[hit]
             table.loc[hit, "status"] = PROBLEM
+        return table_of.with_grounds(table, self.pictures.grounds())
 
 
 def _row(found: Match, old: dict[str, Any] | None) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import numpy as np
 from explorer.collection.dataset import Dataset
 from explorer.collection.features import PART_ROWS, FeatureWriter
 from explorer.collection.hashing import content_hash
-from explorer.collection.images import decode, thumbnail
+from explorer.collection.images import decode, ground, thumbnail
 from explorer.collection.items import OK
 from explorer.collection.pictures import Picture
 from explorer.collection.progress import Meter, Progress, ProgressCallback
@@ -205,7 +205,7 @@ class _Run:
         smallest = decoded[min(decoded)]
         picture = None
         if task.wants_picture:
-            picture = Picture(task.hash, smallest.width, smallest.height, thumbnail(smallest.rgb))
+            picture = Picture(task.hash, smallest.width, smallest.height, thumbnail(smallest.rgb), ground=ground(data))
         inputs = {number: prepared(extractor, data, decoded[side].rgb) for number, extractor, side in wanted}
         return _Ready(task, inputs, picture)
 

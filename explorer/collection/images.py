@@ -69,6 +69,25 @@ def decode(data: bytes, min_side: int = 256, max_pixels: int = MAX_PIXELS) -> De
         raise Unreadable(_why(error, header, data)) from None
 
 
+def ground(data: bytes) -> dict[str, str | int | float]:
+    """What a GeoTIFF says of its bands and its place, by name; nothing for every other picture, and without
+    `rasterio`. Longitude and latitude are of its middle, in degrees."""
+    try:
+        info = geotiff.geo_info(data)
+    except (Missing, Unreadable):  # it is shown all the same, or told of where it is decoded
+        return {}
+    if info is None:
+        return {}
+    said = {
+        "bands": info.bands,
+        "metres per pixel": info.metres_per_pixel,
+        "coordinates": info.crs or None,
+        "longitude": info.longitude,
+        "latitude": info.latitude,
+    }
+    return {name: value for name, value in said.items() if value is not None}
+
+
 def thumbnail(rgb: np.ndarray) -> bytes:
     """A JPEG whose longest side is at most 256 pixels, from (h, w, 3) uint8."""
     return _encode(_fitted(rgb, THUMB_SIDE), THUMB_QUALITY)

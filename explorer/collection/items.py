@@ -10,6 +10,8 @@ from explorer.durable import write_parquet
 
 OK, PROBLEM, GONE = "ok", "problem", "gone"
 META = "meta:"
+GROUND = "ground: "
+"""Begins the names of the columns that pictures from above bring themselves, among the user's own."""
 _STORED_GENERATIONS = 3
 _TYPES = {
     "uid": "str",
@@ -42,6 +44,15 @@ def meta_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     columns = [plain(table[name]) for name in names]
     short = [name.removeprefix(META) for name in names]
     return [dict(zip(short, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+def with_grounds(table: pd.DataFrame, grounds: dict[str, dict[str, Any]]) -> pd.DataFrame:
+    """With one column for each thing that pictures say of their ground, by content hash, in place of those before."""
+    others = table.drop(columns=[name for name in table.columns if name.startswith(META + GROUND)])
+    rows = [grounds.get(content, {}) for content in table["content_hash"].tolist()]
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {META + GROUND + name: _column([row.get(name) for row in rows]) for name in names}
+    return pd.concat([others, pd.DataFrame(columns, index=others.index)], axis=1) if names else others
 
 
 def plain(column: pd.Series) -> list[Any]:

@@ -4,13 +4,15 @@ One SQLite file for all thumbnails of a dataset (a million of them are not a mil
 hash, so that it stays right whatever happens to file names. One process writes, any number read.
 """
 
+import json
 import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from explorer.errors import ExplorerError
 
@@ -20,6 +22,7 @@ CREATE TABLE IF NOT EXISTS pictures (
 );
 CREATE INDEX IF NOT EXISTS pictures_sizes ON pictures (hash, width, height);
 CREATE INDEX IF NOT EXISTS pictures_problems ON pictures (hash, problem) WHERE problem IS NOT NULL;
+CREATE TABLE IF NOT EXISTS grounds (hash TEXT PRIMARY KEY, facts TEXT NOT NULL);
 """
 # the indexes answer the questions that go over everything without touching the pages full of thumbnails
 _MANY = 5_000
@@ -34,6 +37,8 @@ class Picture:
     height: int = 0
     thumb: bytes | None = None
     problem: str | None = None
+    ground: dict[str, Any] = field(default_factory=dict)
+    """What a picture from above says of its bands and its place: plain values by name."""
 
 
 class PictureStore:
@@ -78,12 +83,20 @@ class PictureStore:
             return {}
         return dict(self._all("SELECT hash, problem FROM pictures WHERE problem IS NOT NULL"))
 
+    def grounds(self) -> dict[str, dict[str, Any]]:
+        """Content hash to what pictures from above say of their bands and places."""
+        if not self.path.exists():
+            return {}
+        return {name: json.loads(facts) for name, facts in self._all("SELECT hash, facts FROM grounds")}
+
     def count(self) -> int:
         return int(self._all("SELECT count(*) FROM pictures")[0][0]) if self.path.exists() else 0
 
     def add_many(self, pictures: Iterable[Picture]) -> None:
         """Write all of them in one transaction, on disk before this returns. What is known already is replaced."""
-        rows = [(each.hash, each.width, each.height, each.thumb, each.problem) for each in pictures]
+        listed = list(pictures)
+        rows = [(each.hash, each.width, each.height, each.thumb, each.problem) for each in listed]
+        grounds = [(each.hash, json.dumps(each.ground)) for each in listed if each.ground]
         if not rows:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,6 +105,7 @@ class PictureStore:
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
                 connection.executemany("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?, ?)", rows)
+                connection.executemany("INSERT OR REPLACE INTO grounds VALUES (?, ?)", grounds)
 
     def close(self) -> None:
         """Close this thread's connection."""

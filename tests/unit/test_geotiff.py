@@ -3,6 +3,7 @@
 import io
 import math
 import struct
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -13,9 +14,14 @@ from rasterio.enums import ColorInterp
 from rasterio.io import MemoryFile
 from rasterio.transform import from_origin
 
+from explorer.collection.dataset import Dataset
+from explorer.collection.embedding import embed
 from explorer.collection.images import decode, full_jpeg
+from explorer.collection.items import GROUND, META
+from explorer.collection.sources import detect
 from explorer.errors import Unreadable
 from explorer.extractors import geotiff, load, spectral
+from explorer.workspace import Workspace
 
 SENTINEL = ["B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B9", "B10", "B11", "B12"]
 LAND = {  # reflectance in blue, green, red, near infrared, shortwave infrared
@@ -178,6 +184,30 @@ def test_place_and_ground_resolution_are_told() -> None:
     assert nowhere.crs == ""
     assert nowhere.longitude is None
     assert geotiff.geo_info(cv2.imencode(".tiff", np.zeros((8, 8, 3), np.uint8))[1].tobytes()) is None
+
+
+def test_bands_and_places_become_columns_of_the_collection(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "field.tif").write_bytes(written(WOOD_AND_LAKE))
+    (folder / "plain.png").write_bytes(cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes())
+    dataset = Dataset.create(Workspace(tmp_path / "workspace"), "From above", detect(folder))
+    dataset.rescan()
+    embed(dataset, [load("spectral")])
+    said = {f"{META}{GROUND}{name}" for name in ("bands", "metres per pixel", "coordinates", "longitude", "latitude")}
+    for _ in range(2):  # and a rescan keeps them
+        field, plain = dataset.item("field.tif"), dataset.item("plain.png")
+        assert said == {name for name in field if name.startswith(META)}
+        assert field[f"{META}{GROUND}metres per pixel"] == 10
+        assert field[f"{META}{GROUND}coordinates"] == "EPSG:32633"
+        assert plain[f"{META}{GROUND}bands"] is None
+        generation = dataset.generation
+        assert dataset.rescan().unchanged == 2
+        assert dataset.generation == generation
+        (folder / "field.tif").rename(folder / "moved.tif")
+        assert dataset.rescan().renamed == 1
+        (folder / "moved.tif").rename(folder / "field.tif")
+        dataset.rescan()
 
 
 def test_tiffs_that_are_no_satellite_pictures_go_the_old_way() -> None:

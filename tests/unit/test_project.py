@@ -122,6 +122,9 @@ def test_every_import_is_asked_for():
     }
     ours = {"explorer", "benchmarks", "pages", "tests", "app", "__future__"}
     app, dev = set(_required("requirements.txt")), set(_required("requirements-dev.txt"))
+    offered = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    names = [re.match(r"[\w.-]+", line)[0] for lines in offered.values() for line in lines]
+    extras = {re.sub(r"[-_.]+", "-", name.lower()) for name in names}
     missing = set()
     for path in _python():
         for node in ast.walk(ast.parse(path.read_text())):
@@ -134,8 +137,8 @@ def test_every_import_is_asked_for():
                     continue
                 package = packages.get(top, re.sub(r"[-_.]+", "-", top.lower()))
                 allowed = app if _name(path).startswith(("explorer/", "pages/", "app.py", "data/")) else app | dev
-                if package == "psycopg" and _name(path).startswith("explorer/"):
-                    allowed = dev | app  # the optional extra `postgres`
+                if _name(path).startswith("explorer/"):
+                    allowed = app | extras
                 if package not in allowed:
                     missing.add(f"{_name(path)}: {top}")
     assert missing == set()
