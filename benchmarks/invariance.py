@@ -2,11 +2,14 @@
 
 Of the drawings in the repository, drawn by lot, the same ones for every extractor that needs no download, and for
 every layer of lite0. Reading words takes long, so that fewer pictures are changed for those that read (see the detail).
-`python -m benchmarks.invariance` writes the file that the extractors' cards show, explorer/space/invariance.json.
+`python -m benchmarks.invariance [NAME …]` writes the file that the extractors' cards show,
+explorer/space/invariance.json: all of it, or what these extractors and their layers say anew.
 """
 
 import csv
+import json
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,8 +23,8 @@ READ, READ_CHANGED = 100, 50
 LAYERS_OF = ("lite0",)
 
 
-def run() -> dict[str, Any]:
-    """Every extractor that can be loaded here; those that cannot are named with the reason."""
+def run(families_of: Sequence[str] = ()) -> dict[str, Any]:
+    """Every extractor (or those of some families) that can be loaded here; others are named with the reason."""
     from pathlib import Path
     from tempfile import TemporaryDirectory
 
@@ -32,7 +35,7 @@ def run() -> dict[str, Any]:
 
     names = []
     for family in families().values():
-        if not family.written and not family.card.needs_download:
+        if not family.written and not family.card.needs_download and family.name in (families_of or [family.name]):
             names.append(family.name)
             names += [f"{family.name}@{layer}" for layer, _ in family.layers if family.name in LAYERS_OF]
     loaded: dict[str, Extractor] = {}
@@ -145,9 +148,14 @@ def main() -> None:
     from explorer.durable import write_json
     from explorer.space.invariance import SHIPPED
 
-    result = run()
-    write_json(SHIPPED, shipped(result))
-    print(f"wrote {SHIPPED.name}: {', '.join(shipped(result)['kept'])}")
+    chosen = sys.argv[1:]
+    written = shipped(run(chosen))
+    if chosen:
+        before = json.loads(SHIPPED.read_text(encoding="utf-8"))
+        for part in ("pictures", "changed", "kept"):
+            written[part] = before[part] | written[part]
+    write_json(SHIPPED, written)
+    print(f"wrote {SHIPPED.name}: {', '.join(written['kept'])}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """What an extractor ignores is found out, not believed: shown on extractors whose blind spots are known."""
 
+import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -212,3 +214,19 @@ def test_the_cards_file_says_what_was_measured() -> None:
     assert content
     assert colour["tint"] < content["tint"]
     assert measured_invariance("timm:resnet18") is None
+
+
+def test_some_extractors_are_measured_anew_and_the_others_stay(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, drawings: list[np.ndarray]
+) -> None:
+    file = tmp_path / "invariance.json"
+    old = {"pictures": {"lite0": 7}, "changed": {"lite0": 7}, "kept": {"lite0": {"tint": 0.5}, "colour": {"tint": 0.9}}}
+    file.write_text(json.dumps(old))
+    monkeypatch.setattr("explorer.space.invariance.SHIPPED", file)
+    monkeypatch.setattr(benchmark, "_pictures", lambda count: drawings[:30])
+    monkeypatch.setattr(sys, "argv", ["invariance", "colour"])
+    benchmark.main()
+    new = json.loads(file.read_text())
+    assert new["kept"]["lite0"] == {"tint": 0.5}
+    assert set(new["kept"]["colour"]) == set(CHANGES)
+    assert new["kept"]["colour"]["mirror"] > 0.95 > new["kept"]["colour"]["tint"]
