@@ -18,7 +18,7 @@ _HEIGHTS = 6
 PLACES = 1 + GRID * GRID + _HEIGHTS + 2 + 2 + 3
 WHERE, WHAT = "where", "what"
 BATCH = 4
-_COST = "Slow: six photographs a second on each core, and a full page takes a second."
+_COST = "Slow: six photographs a second on each core, and a full page takes one to two seconds."
 
 CARDS = {
     WHERE: Card(
