@@ -61,8 +61,13 @@ class JoinedVectors:
         if isinstance(index, tuple):
             picked = self[index[0]]
             return picked[(slice(None),) * (picked.ndim - 1) + index[1:]]
-        own = [np.asarray(part.vectors[part.at(index)]) * part.factor for part in self.parts]
-        found = np.concatenate(own, axis=-1)
+        found: np.ndarray | None = None
+        for part in self.parts:
+            own = part.vectors[part.at(index)]
+            if found is None:
+                found = np.empty((*own.shape[:-1], self.shape[1]), np.float32)
+            np.multiply(own, part.factor, out=found[..., part.columns])
+        assert found is not None
         if self.lengths is not None:
             found *= self.lengths[index][..., None]
         return found

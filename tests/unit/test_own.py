@@ -228,7 +228,7 @@ def _wrong(root: Path) -> list[tuple[str, str]]:
         np.savez(root / name, **arrays)
         return name
 
-    np.save(root / "trap.npy", np.array([Trap()], object), allow_pickle=True)
+    np.save(root / "trap.npy", np.array([Trap()], object))
     np.save(root / "texts.npy", np.array([["a", "b"]] * N))
     (root / "broken.npz").write_bytes(b"PK nothing of the kind")
     (root / "broken.parquet").write_bytes(b"PAR1 nothing")
