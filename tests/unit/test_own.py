@@ -21,6 +21,7 @@ from explorer.learning.questions import QuestionStore
 from explorer.processing import process
 from explorer.space import SpaceRecipe, build_space, list_spaces, open_space
 from explorer.space.joined import JoinedVectors
+from explorer.status import status
 from explorer.workspace import Workspace
 
 CLIPART = Path(__file__).parents[2] / "data" / "clipart"
@@ -392,3 +393,11 @@ def test_some_pictures_alone_and_no_space(dataset: Dataset) -> None:
     assert len(build_space(dataset, SpaceRecipe(((COLOUR.spec.key, 1.0),)))) == 7
     whole = run(dataset, "colour")
     assert len(open_space(dataset, whole["spaces"][0]["key"])) == N
+
+
+def test_the_status_counts_what_belongs_to_items(dataset: Dataset, root: Path) -> None:
+    name = saved(root, ["ob-002", "ob-003"], np.eye(2, 4), "npz")
+    run(dataset, "colour", "columns:price", name)
+    found = {each["extractor"]: each for each in status(Workspace(root / "workspace"), "objects")["extractors"]}
+    counts = [(found[each]["computed"], found[each]["stale"]) for each in ("colour", "columns:price", name)]
+    assert counts == [(N - 1, False), (N, False), (2, False)]
