@@ -40,3 +40,11 @@ def whole_picture(rgb: np.ndarray, side: int) -> np.ndarray:
         cv2.BORDER_CONSTANT,
         value=tuple(int(channel) for channel in colour),
     )
+
+
+def sample_pictures(count: int) -> list[np.ndarray]:
+    """`count` pictures (256, 256, 3) uint8, always the same: noise from fine to coarse, as unlike as pictures can be
+    that nobody took."""
+    rng = np.random.default_rng(0)
+    coarse = [rng.integers(0, 256, (4 * 2 ** (place % 7),) * 2 + (3,), dtype=np.uint8) for place in range(count)]
+    return [resized(each, 256, 256) for each in coarse]

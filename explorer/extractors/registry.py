@@ -15,6 +15,7 @@ MODULES = (
     "explorer.extractors.lite",
     "explorer.extractors.colour",
     "explorer.extractors.open_clip",
+    "explorer.extractors.timm_networks",
     "explorer.extractors.layout",
     "explorer.extractors.style",
     "explorer.extractors.copies",

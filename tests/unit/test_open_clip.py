@@ -14,6 +14,7 @@ from sklearn.datasets import load_sample_images
 
 from explorer.errors import BadInput, Missing
 from explorer.extractors import TextEncoder, load
+from explorer.extractors.base import Layered
 
 TINY = {
     "embed_dim": 20,
@@ -37,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_pictures_and_texts_come_out_as_open_clip_makes_them(folder: Path) -> None:
-    ours = load(f"open_clip:tiny-vit/{folder / 'tiny.pt'}")
+    ours = load(f"open_clip:tiny-vit/{folder / 'tiny.pt'}", exact=True)
     assert isinstance(ours, TextEncoder)
     assert ours.spec.dim == 20
     assert ours.min_side == 64
@@ -50,6 +51,58 @@ def test_pictures_and_texts_come_out_as_open_clip_makes_them(folder: Path) -> No
     assert np.allclose(ours.compute(np.stack([ours.prepare(picture) for picture in pictures])), seen, atol=1e-5)
     assert np.allclose(ours.encode_text(texts), read, atol=1e-5)
     assert ours.encode_text([]).shape == (0, 20)
+
+
+def test_layers_are_what_the_blocks_of_the_image_side_give(folder: Path) -> None:
+    name = f"open_clip:tiny-vit/{folder / 'tiny.pt'}"
+    end = load(name, exact=True)
+    model, _, transform = open_clip.create_model_and_transforms("tiny-vit", pretrained=str(folder / "tiny.pt"))
+    pictures = load_sample_images().images
+    with torch.no_grad():
+        seen = model.eval().visual.forward_intermediates(torch.stack([transform(Image.fromarray(p)) for p in pictures]))
+    for place, maps in enumerate(seen["image_intermediates"]):
+        layer = load(f"{name}@block{place}", exact=True)
+        assert isinstance(layer, Layered)
+        assert isinstance(end, Layered)
+        assert layer.network == end.network
+        expected = np.concatenate([maps.mean((2, 3)).numpy(), maps.numpy().std((2, 3))], axis=1)
+        assert layer.spec.dim == expected.shape[1] == 128
+        assert layer.spec.extractor == f"{name}@block{place}"
+        rows = layer.compute(np.stack([layer.prepare(picture) for picture in pictures]))
+        assert np.allclose(rows, expected, atol=1e-4)
+        assert not isinstance(layer, TextEncoder), "text is not told in a layer's numbers"
+    with pytest.raises(BadInput, match=r"no layer 'block2'. It has block0 \(early\) to block1 \(late\)"):
+        load(f"{name}@block2", exact=True)
+
+
+def test_the_fast_one_stays_near_open_clip(folder: Path) -> None:
+    fast, exact = (load(f"open_clip:tiny-vit/{folder / 'tiny.pt'}", exact=each) for each in (False, True))
+    batch = np.stack([fast.prepare(picture) for picture in load_sample_images().images])
+    a, b = fast.compute(batch), exact.compute(batch)
+    assert (np.sum(a * b, axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)).min() >= 0.99
+
+
+def test_a_repository_of_the_hub_is_loaded_from_its_cache(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(Missing, match=r"hf-hub:someone/satellite-clip.*huggingface\.co is out of reach"):
+        load("open_clip:hf-hub:someone/satellite-clip")
+    place = tmp_path / "models--someone--satellite-clip"
+    files = place / "snapshots" / "0123456789abcdef0123456789abcdef01234567"
+    files.mkdir(parents=True)
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text(files.name)
+    settings = {"model_cfg": TINY, "preprocess_cfg": {"mean": [0.4, 0.4, 0.4], "std": [0.3, 0.3, 0.3]}}
+    (files / "open_clip_config.json").write_text(json.dumps(settings))
+    (files / "open_clip_model.safetensors").write_bytes((folder / "tiny.safetensors").read_bytes())
+    ours = load("open_clip:hf-hub:someone/satellite-clip")
+    assert isinstance(ours, TextEncoder)
+    assert "mean=[0.4, 0.4, 0.4]" in ours.spec.preprocessing
+    assert ours.spec.weights == load(f"open_clip:tiny-vit/{folder / 'tiny.safetensors'}").spec.weights
+    assert ours.encode_text(["a field"]).shape == (1, 20)
+    assert load("open_clip:hf-hub:someone/satellite-clip@block1").spec.dim == 128
 
 
 def test_weights_make_the_identity(folder: Path) -> None:
