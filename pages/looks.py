@@ -46,7 +46,8 @@ def _another() -> None:
 
 st.html(STYLE)
 example = present.uids[known]
-shown = Shown(rt, dataset_id, present, found, example, looks_work.failures(jobs), watching.busy(jobs))
+running = looks_work.running(jobs)
+shown = Shown(rt, dataset_id, present, found, example, looks_work.failures(jobs), watching.busy(jobs), running)
 with st.sidebar:
     st.markdown("**The example**")
     (picture,) = views.cards(present.items.iloc[[known]])
@@ -54,6 +55,10 @@ with st.sidebar:
     st.caption(views.plain(picture["caption"] or picture["uid"]))
     st.button("Another example", icon=":material/casino:", on_click=_another, width="stretch")
     only = st.toggle("Only those that have looked", key="looks-only")
+    if shown.busy:
+        st.divider()
+        st.markdown("**Being worked out**")
+        watching.watch(rt, dataset_id, narrow=True)
 
 st.title("Ways of looking", anchor=False)
 st.write(
@@ -61,9 +66,7 @@ st.write(
     "Here each shows what lies near the same picture. Which one suits your question, the Compare page finds out from "
     "your answers."
 )
-if shown.busy:
-    watching.watch(rt, dataset_id)
-elif said := watching.ended(jobs):
+if not shown.busy and (said := watching.ended(jobs)):
     st.warning(views.plain(said), icon=":material/info:")
 
 for aspect, entries in shelf(found).items():

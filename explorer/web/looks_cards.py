@@ -28,6 +28,7 @@ class Shown:
     example: str
     failed: dict[str, str]
     busy: bool
+    running: frozenset[str]
 
     @property
     def n(self) -> int:
@@ -37,12 +38,11 @@ class Shown:
 def card(shown: Shown, entry: Entry, heading: str) -> None:
     """One way of looking, or the place where one is named."""
     with st.container(border=True, key=f"look-{_key(entry)}"):
-        left, middle, right = st.columns([9, 13, 7], gap="medium")
+        left, middle, right = st.columns([8, 13, 7], gap="medium")
         with left:
             _words(shown, entry, heading)
         if entry.name:
             with middle:
-                _near(shown, entry)
                 _actions(shown, entry)
             with right:
                 _ignores(shown, entry)
@@ -56,14 +56,18 @@ def card(shown: Shown, entry: Entry, heading: str) -> None:
 
 
 def _words(shown: Shown, entry: Entry, heading: str) -> None:
+    """All of the card's words in one piece: a dozen cards stand on the page, and each piece takes its time."""
     name = "" if entry.title == heading else f"**{views.plain(entry.title)}** "
-    st.markdown(name + _state(shown, entry))
-    if entry.name and entry.name != entry.family:
-        st.caption(f"`{entry.name}`")
-    st.markdown(" ".join(filter(None, (_sentence(entry.card.sees), _sentence(entry.card.ignores, "Ignores: ")))))
-    said = [f"Licence: {entry.card.licence}"] if entry.card.licence else []
+    said = [f"Licence: {entry.card.licence.rstrip('.')}"] if entry.card.licence else []
     said += ["weights are downloaded at first use"] if entry.card.needs_download else []
-    st.caption(views.plain(" · ".join(said)))
+    paragraphs = (
+        name + _state(shown, entry),
+        f"`{entry.name}`" if entry.name and entry.name != entry.family else "",
+        _sentence(entry.card.sees),
+        _sentence(entry.card.ignores, ":material/visibility_off: Ignores "),
+        f":small[:gray[{views.plain(' · '.join(said))}]]" if said else "",
+    )
+    st.markdown("\n\n".join(filter(None, paragraphs)))
     missing = packages.way_out(entry.family)
     if missing:
         st.info(f"Not installed on this computer: `{missing}`", icon=":material/extension:")
@@ -72,6 +76,8 @@ def _words(shown: Shown, entry: Entry, heading: str) -> None:
 def _state(shown: Shown, entry: Entry) -> str:
     if not entry.name:
         return ""
+    if entry.name in shown.running:
+        return ":blue-badge[:material/hourglass: being worked out]"
     if entry.way is None:
         return ":gray-badge[not looked at yet]"
     if entry.way.whole:
@@ -86,20 +92,16 @@ def _sentence(text: str, before: str = "") -> str:
     return before + views.plain(text.rstrip(".") + ".")
 
 
-def _near(shown: Shown, entry: Entry) -> None:
+def _near(shown: Shown, way: Way) -> str:
     """The pictures nearest to the example in this way of looking."""
-    if entry.way is None:
-        return
-    near = entry.way.near(shown.rt, shown.dataset_id, shown.example)
+    near = way.near(shown.rt, shown.dataset_id, shown.example)
     if near is None:
-        st.html(quiet("It has not looked at this example yet."))
-        return
-    items = shown.present.items
+        return quiet("It has not looked at this example yet.")
     places = [shown.present.places[uid] for uid in (shown.example, *near.uids)]
-    example, *others = views.cards(items.iloc[places])
-    st.html(strip(shown.dataset_id, entry.way.space, example, others))
-    every = entry.way.whole and entry.way.space
-    st.html(quiet(f"The nearest among {'all ' if every else ''}{near.among:,} pictures"))
+    example, *others = views.cards(shown.present.items.iloc[places])
+    every = way.whole and way.space
+    words = f"The nearest among {'all ' if every else ''}{near.among:,} pictures"
+    return strip(shown.dataset_id, way.space, example, others) + quiet(words)
 
 
 def _ignores(shown: Shown, entry: Entry) -> None:
@@ -109,7 +111,7 @@ def _ignores(shown: Shown, entry: Entry) -> None:
         kept = measured_here(shown.rt.dataset(shown.dataset_id), entry.way.store.spec)
     kept = kept or measured_invariance(entry.name)
     if kept:
-        st.html(kept_chart({CHANGES[name].title: share for name, share in kept.items() if name in CHANGES}))
+        st.html(kept_chart({change.title: kept[name] for name, change in CHANGES.items() if name in kept}))
 
 
 def _named(shown: Shown, entry: Entry) -> None:
@@ -120,15 +122,19 @@ def _named(shown: Shown, entry: Entry) -> None:
         state.shown(error)
         argument = None
     names = [f"{entry.family}:{argument}"] if argument else []
-    _cost(shown, names)
+    if names and not _lacking(names):
+        st.html(_cost(shown, names))
     with st.container(horizontal=True):
         _buttons(shown, _key(entry), names, trial=entry.family not in UNTRIED)
 
 
 def _actions(shown: Shown, entry: Entry) -> None:
     finished = entry.way is not None and entry.way.whole and entry.way.space
-    if not finished:
-        _cost(shown, [entry.name], entry.way.seen if entry.way else 0)
+    above = _near(shown, entry.way) if entry.way else ""
+    if not finished and not _lacking([entry.name]):
+        above += _cost(shown, [entry.name], entry.way.seen if entry.way else 0)
+    if above:
+        st.html(above)
     with st.container(horizontal=True):
         if not finished:
             _buttons(shown, _key(entry), [entry.name], trial=entry.way is None and entry.family not in UNTRIED)
@@ -138,18 +144,18 @@ def _actions(shown: Shown, entry: Entry) -> None:
             with st.popover("Layers…", icon=":material/layers:"):
                 st.write("A network looks step by step: edges and textures early, whole things late.")
                 names = [f"{entry.name}@{layer}" for layer in chosen_layers(entry.layers, entry.name)]
-                _cost(shown, names)
+                if names:
+                    st.html(_cost(shown, names))
                 _buttons(shown, f"{entry.name}-layers", names, trial=True)
 
 
-def _cost(shown: Shown, names: Sequence[str], seen: int = 0) -> None:
+def _cost(shown: Shown, names: Sequence[str], seen: int = 0) -> str:
     """What looking at all pictures will take, before it is begun."""
-    if names and not _lacking(names):
-        left = shown.n - seen
-        cards = {name: families()[name].card for name in names if name in families()}
-        dims = {name: cards[name].dim if name in cards else 0 for name in names}
-        which = f"The other {left:,} pictures" if seen else f"All {left:,} pictures"
-        st.html(quiet(f"{which}: {costs(dims, left, shown.rt.workspace).words}"))
+    left = shown.n - seen
+    cards = {name: families()[name].card for name in names if name in families()}
+    dims = {name: cards[name].dim if name in cards else 0 for name in names}
+    which = "Laying out the map" if not left else f"The other {left:,} pictures" if seen else f"All {left:,} pictures"
+    return quiet(f"{which}: {costs(dims, left or shown.n, shown.rt.workspace).words}")
 
 
 def _buttons(shown: Shown, key: str, names: Sequence[str], trial: bool) -> None:

@@ -1,7 +1,9 @@
 """Ways of looking that something must be written for: networks by name, files of one's own, columns, layers."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -10,10 +12,21 @@ from explorer.errors import BadInput
 from explorer.sharing.access import allowed_path, allowed_roots
 
 FILES = {
-    "onnx": ("The file of the network (.onnx)", ".onnx"),
-    "vectors": ("The file of the vectors (.npy or Parquet)", ".npy or .parquet"),
+    "onnx": "The file of the network (.onnx)",
+    "vectors": "The file of the vectors (.npy, .npz or .parquet)",
 }
-"""Families that are given one file: what it is called on the screen, and how it ends."""
+"""Families that are given one file, and what it is called on the screen."""
+SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
+    "onnx": (
+        "Settings (optional)",
+        {
+            "key": "form-onnx-settings",
+            "placeholder": "for example: size=224&mean=0.5,0.5,0.5&std=0.5,0.5,0.5",
+            "help": "How its pictures were prepared in training; if nothing is said, as for ImageNet.",
+        },
+    )
+}
+"""What more can be said of a file: the field's label, and the rest of the field."""
 ARCHITECTURES = {"timm": "for example: resnet50.a1_in1k", "open_clip": "for example: ViT-B-32"}
 """Families that are given the name of an architecture, and perhaps a checkpoint."""
 UNTRIED = ("columns", "vectors")
@@ -27,13 +40,23 @@ def argument_of(family: str, dataset: Dataset) -> str | None:
         chosen = st.multiselect("Columns of your table", dataset.columns(), key="form-columns", placeholder="Choose")
         return ",".join(chosen) or None
     if family in FILES:
-        label, _ = FILES[family]
+        label = FILES[family]
         path = st.text_input(label, key=f"form-{family}", help=_below())
-        return str(allowed_path(path)) if path.strip() else None
+        settings = st.text_input(SETTINGS[family][0], **SETTINGS[family][1]) if family in SETTINGS else ""
+        return _file(path, settings.strip(), label) if path.strip() else None
     if family in ARCHITECTURES:
         return _network(family)
     argument = st.text_input("What follows its name", key=f"form-{family}")
     return checked(argument) if argument.strip() else None
+
+
+def _file(path: str, settings: str, label: str) -> str:
+    found = str(allowed_path(path))
+    if "?" in found or "@" in found:
+        raise BadInput(f"{label}: its path may hold neither ? nor @; rename it.")
+    if not re.fullmatch(r"[\w=&.,-]*", settings):
+        raise BadInput(f"“{settings}” are no settings: write them as size=224&mean=0.5,0.5,0.5&std=0.5,0.5,0.5.")
+    return f"{found}?{settings}" if settings else found
 
 
 def _network(family: str) -> str | None:

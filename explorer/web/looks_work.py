@@ -41,6 +41,11 @@ def failures(jobs: Sequence[Job]) -> dict[str, str]:
     return found
 
 
+def running(jobs: Sequence[Job]) -> frozenset[str]:
+    """Names of the extractors that are looking now, or are about to."""
+    return frozenset(name for job in jobs if job.state in BUSY for name in job.args.get("extractors") or [])
+
+
 def of_family(found: Mapping[str, str], family: str) -> dict[str, str]:
     """The failures of names of one family."""
     return {name: words for name, words in found.items() if family_name(name) == family}

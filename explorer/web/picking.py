@@ -1,5 +1,7 @@
 """Choosing what a new collection is compared by: ways of looking by their aspect, with what they cost."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from explorer.collection.costs import costs
@@ -10,6 +12,12 @@ from explorer.workspace import Workspace
 
 FIRST = ("lite0", "colour")
 A_THOUSAND = 1_000
+COLUMNS = {
+    "What it shows": ("content",),
+    "How it looks": ("style", "colour", "layout", "patches"),
+    "Text, copies and the rest": tuple(ASPECTS),
+}
+"""Headings and the aspects below them; what stands below one does not stand below a later one."""
 
 
 def pick(workspace: Workspace) -> list[str]:
@@ -19,24 +27,24 @@ def pick(workspace: Workspace) -> list[str]:
         for name, family in families().items()
         if not (family.written or family.card.needs_download or packages.lacking(name))
     }
-    grouped = {aspect: [name for name, card in ready.items() if card.aspect == aspect] for aspect in ASPECTS}
-    chosen: list[str] = []
+    left, chosen = dict(ready), []
     st.markdown("**Compare pictures by**")
     with st.container(border=True):
-        columns = st.columns(3, gap="medium")
-        for place, (aspect, names) in enumerate((aspect, names) for aspect, names in grouped.items() if names):
-            with columns[place % 3]:
-                if [ready[name].title for name in names] != [ASPECTS[aspect]]:
-                    st.caption(ASPECTS[aspect])
-                for name in names:
-                    card = ready[name]
-                    about = f"{card.sees.rstrip('.')}. Ignores: {card.ignores}"
-                    if st.checkbox(card.title, value=name in FIRST, key=f"pick-{name}", help=about):
-                        chosen.append(name)
+        for column, (heading, aspects) in zip(st.columns(len(COLUMNS), gap="medium"), COLUMNS.items(), strict=True):
+            column.caption(heading)
+            for name in [name for aspect in aspects for name, card in left.items() if card.aspect == aspect]:
+                card = left.pop(name)
+                about = f"{card.sees.rstrip('.')}. Ignores: {card.ignores.rstrip('.')}. {_cost(workspace, [name])}"
+                if column.checkbox(card.title, value=name in FIRST, key=f"pick-{name}", help=about):
+                    chosen.append(name)
         used = chosen or [FIRST[0]]
-        words = costs({name: ready[name].dim for name in used}, A_THOUSAND, workspace).words
         st.caption(
-            f"Every {A_THOUSAND:,} pictures take {words} on this computer. More can be added at any time, and tried on "
-            "a few pictures first, on the page “Ways of looking”."
+            f"{_cost(workspace, used)} on this computer. More can be added at any time, and tried on a few pictures "
+            "first, on the page “Ways of looking”."
         )
     return used
+
+
+def _cost(workspace: Workspace, names: Sequence[str]) -> str:
+    dims = {name: families()[name].card.dim for name in names}
+    return f"Every {A_THOUSAND:,} pictures take {costs(dims, A_THOUSAND, workspace).words}"

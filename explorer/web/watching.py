@@ -17,11 +17,12 @@ def busy(jobs: Sequence[Job]) -> bool:
 
 
 @st.fragment(run_every=1.0)
-def watch(rt: Runtime, dataset_id: str) -> None:
-    """The job that runs, looked at every second; when it has ended the whole page is drawn anew."""
+def watch(rt: Runtime, dataset_id: str, narrow: bool = False) -> None:
+    """The job that runs, looked at every second; when it has ended the whole page is drawn anew. `narrow`: the button
+    stands below the bar, for the sidebar."""
     running = [job for job in rt.jobs.list(dataset_id) if job.state in BUSY]
     for job in running[:1]:
-        _progress(rt, job)
+        _progress(rt, job, narrow)
     if not running:
         st.rerun()
 
@@ -40,7 +41,7 @@ def ended(jobs: Sequence[Job]) -> str:
     return words.get(jobs[0].state, "")
 
 
-def _progress(rt: Runtime, job: Job) -> None:
+def _progress(rt: Runtime, job: Job, narrow: bool) -> None:
     done, total = job.progress.get("done", 0), job.progress.get("total", 0)
     words = job.progress.get("stage") or "Waiting to start"
     if total:
@@ -49,7 +50,7 @@ def _progress(rt: Runtime, job: Job) -> None:
         words += f" · {job.progress['per_second']:,.0f} a second"
     if job.progress.get("seconds_left"):
         words += f" · {adding.duration(job.progress['seconds_left'])} left"
-    left, right = st.columns([5, 1], vertical_alignment="center")
+    left, right = (st, st) if narrow else st.columns([5, 1], vertical_alignment="center")
     left.progress(min(done / total, 1.0) if total else 0.0, text=words)
     if right.button("Stop", key=f"stop-{job.id}", icon=":material/stop:", width="stretch"):
         rt.jobs.request_cancel(job.id)
