@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from explorer.errors import BadInput
-from explorer.learning.methods import METHODS, compare, fit_linear
+from explorer.learning.methods import METHODS, NOT_LINEAR, compare, fit_linear, methods_sentence
 
 
 def clouds(n: int, classes: int, seed: int = 0, noise: float = 1.2) -> tuple[np.ndarray, np.ndarray]:
@@ -64,3 +64,31 @@ def test_what_cannot_be_compared_is_said() -> None:
         fit_linear("forest", X, y, 2)
     with pytest.raises(BadInput, match="two classes"):
         fit_linear("svm", X, np.zeros(30, int), 2)
+
+
+def test_what_no_flat_cut_can_tell_a_forest_or_a_layer_can() -> None:
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(240, 12))
+    y = ((X[:, 0] > 0) ^ (X[:, 1] > 0)).astype(int)  # the classes lie crosswise
+    X[:, :2] *= 4
+    X = (X / np.linalg.norm(X, axis=1, keepdims=True)).astype(np.float32)
+    found = {one.method: one for one in compare(X, y, np.arange(240), also=True)}
+    assert set(found) == set(METHODS) | set(NOT_LINEAR)
+    assert found["ridge"].balanced_accuracy < 0.65
+    assert max(found[each].balanced_accuracy for each in NOT_LINEAR) > 0.75
+    sentence = methods_sentence(list(found.values()))
+    assert "does better than a flat cut here" in sentence
+    assert "random forest ." in sentence
+
+
+def test_where_a_flat_cut_will_do_the_others_do_not_seem_better() -> None:
+    X, y = clouds(120, 2, noise=2.0)
+    compared = compare(X, y, np.arange(120), also=True)
+    assert "does better than a flat cut" not in methods_sentence(compared)
+    plain = compare(X, y, np.arange(120))
+    ridge = [one for one in compared if one.method == "ridge"]
+    assert ridge == [one for one in plain if one.method == "ridge"]
+    with pytest.raises(BadInput, match="Only linear"):
+        methods_sentence(plain)
+    with pytest.raises(BadInput, match="no method 'mlp'"):
+        fit_linear("mlp", X, y, 2)
