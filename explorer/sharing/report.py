@@ -23,7 +23,7 @@ POLICIES = {
     "useful": "most useful", "likely": "likely one of a class", "borderline": "borderline", "strange": "strange",
     "random": "drawn by lot", "first": "to begin with", "review": "checked again", "selection": "selected together",
     "cluster": "a whole group", "top": "top of the ranking", "finish": "on the way to the finish line",
-    "column": "taken over from a column", "": "picked by hand",
+    "column": "taken over from a column", "differ": "two ways of looking differed", "": "picked by hand",
 }  # fmt: skip
 """How a picture came to be answered, in words."""
 

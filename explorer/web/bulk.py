@@ -132,7 +132,8 @@ def _expand(
     else:
         parts = [of, _text(bulk, "method"), _text(bulk, "id")] if of == "cluster" else [of, _text(bulk, "id")]
         named = picture_set(rt, dataset, space, question, ":".join(parts), titled=False)
-        rows, policy, again = named.rows[allowed[named.rows]], named.policy, bool(named.again)
+        rows, again = named.rows[allowed[named.rows]], bool(named.again)
+        policy = "selection" if named.policy == "differ" else named.policy
     have = answered_rows(rt, question, space, _text(message, "class_id"))
     answered = int(have[rows].sum())
     if not also and not again:

@@ -1,33 +1,53 @@
 """Two ways of looking side by side: two maps with one lasso."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import streamlit as st
 
 from explorer.errors import NotFound
 from explorer.space import Space
-from explorer.web import selections, state, views
+from explorer.web import looks_work, selections, state, views, watching
 from explorer.web.colours import colouring, options
+from explorer.web.compare_asked import Side, sides
 from explorer.web.components.gallery import gallery
 from explorer.web.components.shared.polygon import points_in_polygon
-from explorer.web.components.twin_maps import Side, twin_maps
+from explorer.web.components.twin_maps import Side as Drawn
+from explorer.web.components.twin_maps import twin_maps
+from explorer.web.looks_shelf import ways
 from explorer.web.state import View
 
 SHOWN = 60
 
 
-def side_by_side(view: View, question_id: str) -> None:
-    """Two built spaces, chosen by the person, as maps with one lasso."""
-    spaces = {info.key: info.title for info in view.rt.space_keys(view.dataset.id)}
-    if len(spaces) < 2:
-        st.write("There is only one map so far.")
+def choose_sides(view: View, best: Sequence[str] = ()) -> tuple[Side, Side] | None:
+    """The two that are held against each other, chosen by the person; at first the `best` two (keys of features)."""
+    known = sides(view.rt, view.dataset.id)
+    if len(known) < 2:
+        st.write("This takes two ways of looking that have seen every picture.")
+        return None
+    order = [key for key in best if key in known]
+    order += [key for key in known if key not in order]
+    names = {key: known[key].title for key in order}
+    left, right = st.columns(2)
+    a = state.choose("a", "A", names, where=left)
+    b = state.choose("b", "B", {key: name for key, name in names.items() if key != a}, where=right)
+    return known[a], known[b]
+
+
+def maps_of(view: View, a: Side, b: Side, question_id: str = "") -> None:
+    """Both maps, or what is to be done for them."""
+    missing = [each for each in (a, b) if not each.space]
+    if not missing:
+        two_maps(view, view.rt.space(view.dataset.id, a.space), view.rt.space(view.dataset.id, b.space), question_id)
         return
-    columns = st.columns(2)
-    if state.get("a") not in spaces:
-        state.put(a=view.space.key)
-    a = state.choose("a", "On the left", spaces, where=columns[0])
-    rest = {key: title for key, title in spaces.items() if key != a}
-    b = state.choose("b", "On the right", rest, where=columns[1])
-    two_maps(view, view.rt.space(view.dataset.id, a), view.rt.space(view.dataset.id, b), question_id)
+    names = [way.name for way in ways(view.rt, view.dataset.id).values() if way.key in {each.key for each in missing}]
+    st.write(views.plain(" and ".join(f"“{each.title}”" for each in missing)) + " has no map yet.")
+    busy = watching.busy(view.rt.jobs.list(view.dataset.id))
+    if st.button("Lay it out", icon=":material/bubble_chart:", key="lay-out", disabled=busy):
+        state.require("own", view.dataset.id)
+        looks_work.look_at_all(view.rt, view.dataset.id, names)
+        st.rerun()
 
 
 def two_maps(view: View, left: Space, right: Space, question_id: str = "") -> None:
@@ -36,11 +56,11 @@ def two_maps(view: View, left: Space, right: Space, question_id: str = "") -> No
     known = options(rt, dataset, left)
     first = [by for by in (f"guess:{question_id}", f"answer:{question_id}") if by in known]
     by = state.choose("by", "Colour by", {each: known[each] for each in [*first, *known]})
-    sides = (left, right)
+    both = (left, right)
     chosen, words = _selected(view)
 
     def lassoed(side: int, event: dict) -> None:
-        space = sides[side]
+        space = both[side]
         items = views.space_items(dataset, space)
         inside = points_in_polygon(space.xy, event["polygon"])
         inside &= view.filter.mask(items) & (items["status"] == "ok").to_numpy()
@@ -53,10 +73,10 @@ def two_maps(view: View, left: Space, right: Space, question_id: str = "") -> No
         where = f"{len(rows):,} pictures circled on the map by {space.title.lower()}"
         state.put(sel=selections.save(rt.catalog, dataset.id, uids, where))
 
-    def drawn(space: Space) -> Side:
+    def drawn(space: Space) -> Drawn:
         rows = [space.rows[uid] for uid in chosen if uid in space.rows]
         colour = colouring(rt, dataset, space, by).for_map()
-        return Side(space.key, space.generation, len(space), space.title, colour, rows)
+        return Drawn(space.key, space.generation, len(space), space.title, colour, rows)
 
     twin_maps(
         drawn(left), drawn(right), dataset=dataset.id, same=left.uids == right.uids, filter=str(view.filter),

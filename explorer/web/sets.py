@@ -34,7 +34,8 @@ def cluster_set(method: str, which: int, space: Space) -> str:
 def picture_set(
     rt: "Runtime", dataset: Dataset, space: Space, question: Question | None, text: str, titled: bool = True
 ) -> PictureSet:
-    """What `set=` names: cluster:METHOD:NUMBER:GENERATION, selection:ID or answered:CLASS:EVENT.
+    """What `set=` names: cluster:METHOD:NUMBER:GENERATION, selection:ID, differ:ID (a selection of pictures that two
+    ways of looking take for different things: each is answered by itself) or answered:CLASS:EVENT.
 
     Without `titled` a group is not called by its title, which takes seconds to find the first time.
 
@@ -43,10 +44,10 @@ def picture_set(
     kind, _, rest = text.partition(":")
     if kind == "cluster":
         return _cluster(rt, dataset, space, rest, titled)
-    if kind == "selection":
+    if kind in ("selection", "differ"):
         uids, words = selections.load(rt.catalog, dataset.id, rest)
         rows = [space.rows[uid] for uid in uids if uid in space.rows]
-        return PictureSet(np.array(rows, np.int64), words or f"{len(rows):,} selected pictures", "selection")
+        return PictureSet(np.array(rows, np.int64), words or f"{len(rows):,} selected pictures", kind)
     if kind == "answered" and question is not None:
         return _answered(rt, space, question, rest)
     raise BadInput(
