@@ -11,7 +11,7 @@ from explorer.extractors import packages
 from explorer.extractors.registry import families
 from explorer.space.invariance import CHANGES, measured_here, measured_invariance
 from explorer.web import looks_work, state, views
-from explorer.web.looks_forms import UNTRIED, argument_of, chosen_layers
+from explorer.web.looks_forms import UNTRIED, chosen_layers, names_of
 from explorer.web.looks_pictures import kept_chart, quiet, strip
 from explorer.web.looks_shelf import TRIED, Entry, Present, Way, family_name
 from explorer.web.runtime import Runtime
@@ -117,11 +117,10 @@ def _ignores(shown: Shown, entry: Entry) -> None:
 def _named(shown: Shown, entry: Entry) -> None:
     """The form of ways of looking that something must be written for."""
     try:
-        argument = argument_of(entry.family, shown.rt.dataset(shown.dataset_id))
+        names = names_of(entry.family, shown.rt.dataset(shown.dataset_id))
     except ExplorerError as error:
         state.shown(error)
-        argument = None
-    names = [f"{entry.family}:{argument}"] if argument else []
+        names = []
     if names and not _lacking(names):
         st.html(_cost(shown, names))
     with st.container(horizontal=True):

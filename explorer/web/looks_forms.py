@@ -29,25 +29,26 @@ SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
 """What more can be said of a file: the field's label, and the rest of the field."""
 ARCHITECTURES = {"timm": "for example: resnet50.a1_in1k", "open_clip": "for example: ViT-B-32"}
 """Families that are given the name of an architecture, and perhaps a checkpoint."""
+_HUB = "hf-hub:"
 UNTRIED = ("columns", "vectors")
 """What comes from a table needs no trial: it is there at once."""
 
 
-def argument_of(family: str, dataset: Dataset) -> str | None:
-    """The form of a family's argument; None while nothing is filled in. Raises BadInput and Refused for what cannot be
-    used."""
+def names_of(family: str, dataset: Dataset) -> list[str]:
+    """The form of a family that something must be written after, and the names of extractors that it makes: none while
+    it is not filled in, several where layers are named. Raises BadInput and Refused for what cannot be used."""
     if family == "columns":
         chosen = st.multiselect("Columns of your table", dataset.columns(), key="form-columns", placeholder="Choose")
-        return ",".join(chosen) or None
+        return [f"columns:{','.join(chosen)}"] if chosen else []
     if family in FILES:
         label = FILES[family]
         path = st.text_input(label, key=f"form-{family}", help=_below())
         settings = st.text_input(SETTINGS[family][0], **SETTINGS[family][1]) if family in SETTINGS else ""
-        return _file(path, settings.strip(), label) if path.strip() else None
+        return [f"{family}:{_file(path, settings.strip(), label)}"] if path.strip() else []
     if family in ARCHITECTURES:
         return _network(family)
     argument = st.text_input("What follows its name", key=f"form-{family}")
-    return checked(argument) if argument.strip() else None
+    return [f"{family}:{checked(argument)}"] if argument.strip() else []
 
 
 def _file(path: str, settings: str, label: str) -> str:
@@ -59,26 +60,34 @@ def _file(path: str, settings: str, label: str) -> str:
     return f"{found}?{settings}" if settings else found
 
 
-def _network(family: str) -> str | None:
-    left, right = st.columns(2)
+def _network(family: str) -> list[str]:
+    left, middle, right = st.columns([5, 5, 4])
     name = left.text_input(
         "Name of the network", key=f"form-{family}", placeholder=ARCHITECTURES[family],
-        help=f"Any name that the package {family} knows. Its weights are downloaded when it is first used.",
+        help=f"Any name that the package {family} knows, or hf-hub:OWNER/NAME for one on the Hugging Face hub. "
+        "Published weights are downloaded when it is first used.",
+    ).strip()  # fmt: skip
+    label = "Its weights" if family == "open_clip" else "Your own weights (optional)"
+    more = "The name of published weights, or a file: " if family == "open_clip" else ""
+    weights = middle.text_input(
+        label, key=f"form-{family}-file", placeholder="for example: openai" if more else "/…/mine.safetensors",
+        help=f"{more}the weights of such a network that was trained further, on pictures of yours. {_below()}",
+    ).strip()  # fmt: skip
+    layers = right.text_input(
+        "Layers (optional)", key=f"form-{family}-layers", placeholder="block0, block2",
+        help="Early ones see texture and edges, late ones things. Without any: its last one.",
     )  # fmt: skip
-    if family == "open_clip":
-        weights = right.text_input(
-            "Its weights", key=f"form-{family}-file", placeholder="for example: laion2b_s34b_b79k",
-            help="The name of published weights, or the path of your own checkpoint. " + _below(),
-        )  # fmt: skip
-    else:
-        weights = right.text_input(
-            "Your own checkpoint (optional)", key=f"form-{family}-file",
-            help="The weights of such a network that was trained further, on pictures of yours. " + _below(),
-        )  # fmt: skip
-    if not name.strip():
-        return None
-    given = checked(name.strip())
-    return f"{given}/{weights_of(weights.strip())}" if weights.strip() else given
+    wanted = [layer for layer in re.split(r"[,\s@]+", layers) if layer]
+    if any(not re.fullmatch(r"[a-z0-9_]+", layer) for layer in wanted):
+        raise BadInput(f"“{layers.strip()}” are no layers: write them as block0, block2.")
+    if not name:
+        return []
+    full = f"{family}:{checked(name)}"
+    if weights:
+        full += f"/{weights_of(weights)}"
+    elif family == "open_clip" and not name.startswith(_HUB):
+        return []
+    return [f"{full}@{layer}" for layer in wanted] or [full]
 
 
 def weights_of(text: str) -> str:
@@ -90,11 +99,14 @@ def weights_of(text: str) -> str:
 def checked(text: str) -> str:
     """A name that somebody typed, which may name no file of this computer: those have a field of their own, where the
     folders are checked. Raises BadInput."""
-    parts = text.strip().split("/")
-    odd = "" in parts or ".." in parts or "~" in text or "\\" in text or "local-dir" in text
-    if odd or "@" in text or Path(text.strip()).exists() or any(Path(part).suffix == ".safetensors" for part in parts):
-        raise BadInput(f"“{text.strip()}” is not a name. A file of your own goes into the field beside it.")
-    return text.strip()
+    name = text.strip()
+    rest = name.removeprefix(_HUB)
+    slashes = 1 if name.startswith(_HUB) else 0
+    if not re.fullmatch(r"[\w.:-]+(/[\w.-]+)?", rest) or rest.count("/") != slashes or ".." in rest or "-dir:" in rest:
+        raise BadInput(f"“{name}” is not a name. A file of your own goes into the field beside it.")
+    if Path(name).exists():
+        raise BadInput(f"“{name}” is a file here and not a name. It goes into the field beside it.")
+    return name
 
 
 def chosen_layers(layers: Sequence[tuple[str, str]], key: str) -> list[str]:

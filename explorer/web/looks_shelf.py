@@ -145,8 +145,11 @@ def shelf(found: Mapping[str, Way]) -> dict[str, list[Entry]]:
 
 
 def title(name: str) -> str:
-    """What a way of looking is called on the screen."""
-    return own.title_of(name) if own.is_own(name) else title_of(name)
+    """What a way of looking is called on the screen; of a file, its name without the folders."""
+    if own.is_own(name):
+        return own.title_of(name)
+    words = re.sub(r"//[^,)]*/", ", ", title_of(name))
+    return re.sub(r"\(/[^,)]*/", "(", words)
 
 
 def family_name(name: str) -> str:

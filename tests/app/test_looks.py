@@ -103,8 +103,11 @@ def test_names_and_files_are_checked_before_anything_begins(demo_copy, begun, tm
     fields["form-open_clip"].set_value("ViT-B-32")
     app = fields["form-open_clip-file"].set_value("laion2b_s34b_b79k").run()
     assert not app.error
+    fields = {each.key: each for each in app.text_input}
+    app = fields["form-open_clip-layers"].set_value("block0, block3").run()
     button(app, "all-open_clip").click().run()
-    assert runtime().jobs.get(begun[0]).args["extractors"] == ["open_clip:ViT-B-32/laion2b_s34b_b79k"]
+    full = "open_clip:ViT-B-32/laion2b_s34b_b79k"
+    assert runtime().jobs.get(begun[0]).args["extractors"] == [f"{full}@block0", f"{full}@block3"]
 
 
 def test_columns_of_the_table_are_chosen_and_not_typed(demo_copy, begun):

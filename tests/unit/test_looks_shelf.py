@@ -19,7 +19,7 @@ from explorer.space.space import list_spaces
 from explorer.status import in_use, library
 from explorer.web.looks_forms import checked, weights_of
 from explorer.web.looks_pictures import kept_chart, strip
-from explorer.web.looks_shelf import NEAR, examples, present_of, shelf, tried, ways
+from explorer.web.looks_shelf import NEAR, examples, present_of, shelf, title, tried, ways
 from explorer.web.looks_work import failures
 from explorer.web.runtime import Runtime
 from explorer.workspace import Workspace
@@ -172,10 +172,27 @@ def test_looking_for_changes_goes_by_what_is_compared_and_not_by_what_was_tried(
 
 
 @pytest.mark.parametrize(
-    "name", ["ViT-B-32//etc/passwd", "~/x", "../x", "a/../b", "/etc/passwd", "local-dir:/etc", "a\\b", "x@y"]
+    "name",
+    [
+        "ViT-B-32//etc/passwd",
+        "ViT-B-32/mine.pt",
+        "~/x",
+        "../x",
+        "a/../b",
+        "/etc/passwd",
+        "local-dir:/etc",
+        "a\\b",
+        "local-dir:etc",
+        "hf-hub:local-dir:etc/x",
+        "hf-hub:a/b/c",
+        "x@y",
+        "..",
+        "hf-hub:",
+        "README.md",
+    ],
 )
 def test_a_typed_name_is_never_a_file_of_this_computer(name):
-    with pytest.raises(BadInput, match="is not a name"):
+    with pytest.raises(BadInput, match="not a name"):
         checked(name)
 
 
@@ -192,6 +209,18 @@ def test_names_of_hubs_are_names_and_files_lie_below_the_allowed_folders(tmp_pat
         weights_of(str(tmp_path / "other.pt"))
     with pytest.raises(BadInput, match="There is nothing at"):
         weights_of(str(tmp_path / "mine" / "gone.pt"))
+
+
+def test_files_are_called_by_their_names_alone():
+    named = {
+        "onnx:/home/me/net.onnx?size=64": "Your own network (ONNX) (net.onnx?size=64)",
+        "timm:resnet18//home/me/mine.pt@block0": "What it shows, a network by name (resnet18, mine.pt, block0)",
+        "timm:hf-hub:org/name": "What it shows, a network by name (hf-hub:org/name)",
+        "open_clip:ViT-B-32/openai": "What it shows, and text (ViT-B-32/openai)",
+        "vectors:/home/me/mine.npy": "Your own vectors (mine.npy)",
+        "columns:price,date": "Your own columns (price, date)",
+    }
+    assert {name: title(name) for name in named} == named
 
 
 def test_what_is_lacking_is_told_without_loading_it(monkeypatch):
