@@ -33,7 +33,7 @@ class FeatureSpec:
         if self.rows == "content":
             del identity["rows"]
         digest = hashlib.blake2b(json.dumps(identity, sort_keys=True).encode(), digest_size=6).hexdigest()
-        safe = "".join(c if c.isalnum() else "-" for c in self.extractor.lower())[:40].strip("-")
+        safe = "".join(c if c.isascii() and c.isalnum() else "-" for c in self.extractor.lower())[:40].strip("-")
         return f"{safe}-{digest}"
 
 

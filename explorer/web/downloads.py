@@ -1,6 +1,5 @@
 """What a question can be taken away as: tables, folders, the question itself, the report."""
 
-import importlib
 import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -8,7 +7,9 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response, StreamingResponse
 
 from explorer.collection.dataset import Dataset
-from explorer.errors import BadInput, Missing
+from explorer.errors import BadInput
+from explorer.learning.portable import export_question
+from explorer.learning.portable_scores import portable_classifier
 from explorer.learning.questions import Question
 from explorer.sharing import exports
 from explorer.sharing.answer_sheet import SURE, AnswerSheet, as_csv, as_jsonl, as_parquet
@@ -48,14 +49,16 @@ def classes_zip(rt: "Runtime", dataset_id: str, query: dict[str, str]) -> Respon
 
 
 def question_json(rt: "Runtime", dataset_id: str, query: dict[str, str]) -> Response:
-    """The question with its answers as one file that another installation imports. Raises Missing."""
+    """The question with its answers as one file that another installation imports; with `space` also the classifier
+    as it stands there. Of several attributes, which have a classifier each, the answers alone."""
     question = _question(rt, dataset_id, query)
-    try:
-        portable = importlib.import_module("explorer.learning.portable")
-    except ImportError as error:
-        raise Missing("This version cannot write a question as one file; take the table of its answers.") from error
+    classifier = None
+    if query.get("space"):
+        scores = rt.live.scores(dataset_id, question.id, query["space"], rt.answers.latest_seq(question.id))
+        if scores.classifier is not None:
+            classifier = portable_classifier(scores.space, scores.classifier, scores.class_ids)
     content = json.dumps(
-        portable.export_question(rt.catalog, question.id, rt.dataset(dataset_id)), ensure_ascii=False, indent=1
+        export_question(rt.catalog, question.id, rt.dataset(dataset_id), classifier), ensure_ascii=False, indent=1
     )
     return _file(content.encode(), f"{question.name} question.json", "application/json")
 

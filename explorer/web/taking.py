@@ -23,8 +23,8 @@ def tables(dataset_id: str, question_id: str, space_key: str) -> None:
             "A folder for each answer (zip)", f"/x/{dataset_id}/classes.zip?{query}", icon=":material/folder_zip:"
         )
         st.link_button(
-            "The question as one file", f"/x/{dataset_id}/question.json?question={question_id}",
-            icon=":material/file_save:", help="Another installation reads it and goes on from there.",
+            "The question as one file", f"/x/{dataset_id}/question.json?{query}", icon=":material/file_save:",
+            help="Its answers and what was learnt from them. Another installation reads it and goes on from there.",
         )  # fmt: skip
 
 

@@ -200,6 +200,10 @@ def test_a_question_leaves_as_one_file(client, asked):
     assert said.status_code == 200
     assert len(said.json()["events"]) == 12
     assert [one["name"] for one in said.json()["classes"]] == ["=alive()", "not/alive"]
+    learnt = said.json()["classifier"]
+    assert len(learnt["recipe"]["features"]) == 1, "it says which space it was trained in"
+    alone = client.get("/x/demo/question.json", params={"question": asked["question"]}).json()
+    assert alone["classifier"] is None
 
 
 def test_what_is_not_there_is_said(client, asked):
