@@ -67,7 +67,7 @@ def _network(family: str) -> list[str]:
         help=f"Any name that the package {family} knows, or hf-hub:OWNER/NAME for one on the Hugging Face hub. "
         "Published weights are downloaded when it is first used.",
     ).strip()  # fmt: skip
-    label = "Its weights" if family == "open_clip" else "Your own weights (optional)"
+    label = "Its weights" if family == "open_clip" else "Own weights (optional)"
     more = "The name of published weights, or a file: " if family == "open_clip" else ""
     weights = middle.text_input(
         label, key=f"form-{family}-file", placeholder="for example: openai" if more else "/…/mine.safetensors",

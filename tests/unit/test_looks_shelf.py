@@ -1,5 +1,6 @@
 """The shelf of ways of looking: how far each is, what is near an example, what is tried, what failed, what it reads."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from explorer.status import in_use, library
 from explorer.web.looks_forms import checked, weights_of
 from explorer.web.looks_pictures import kept_chart, strip
 from explorer.web.looks_shelf import NEAR, examples, present_of, shelf, title, tried, ways
-from explorer.web.looks_work import failures
+from explorer.web.looks_work import failures, put_together
 from explorer.web.runtime import Runtime
 from explorer.workspace import Workspace
 
@@ -262,3 +263,16 @@ def test_what_has_no_space_is_whole_and_shows_what_is_near(world: Runtime):
     near = way.near(world, "pictures", way.present.uids[5])
     assert near is not None
     assert near.among == 40
+
+
+@pytest.mark.parametrize("steps", [None, ["centre", "power", "pca:64", "whiten", "l2"]])
+def test_what_the_page_asks_to_put_together_is_put_together(world: Runtime, steps, monkeypatch):
+    monkeypatch.setattr(world.jobs, "start_worker", lambda job: 0)
+    job_id = put_together(world, "pictures", {"colour": 0.75, "layout": 0.25}, steps)
+    args = json.loads(json.dumps(world.jobs.get(job_id).args))
+    report = process(world.workspace, "pictures", args, lambda _: None, lambda: False)
+    assert not report["failed"]
+    titles = [info.title for info in world.space_keys("pictures")]
+    (joined,) = [title for title in titles if title.startswith("Colours + Where things are")]
+    assert ("large numbers damped" in joined) == bool(steps)
+    assert set(ways(world, "pictures")) == {"colour", "layout"}
