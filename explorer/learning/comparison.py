@@ -255,9 +255,9 @@ def _leads(
     spread = spread * (1 + _FEW_EACH * (int(place.max()) + 1) / answers)
     variance = np.maximum(spread.diagonal() + spread[best, best] - 2 * spread[best], 0) * _POINTS_PER_LOSS**2
     trust = _SPREAD_OF_LOOKS**2 / (_SPREAD_OF_LOOKS**2 + variance)
-    unlike = np.array([1 - _alike(grams[best], gram) for gram in grams])
+    unlike = np.array([0.0 if at == best else 1 - _alike(grams[best], gram) for at, gram in enumerate(grams)])
     luck = _LUCK * np.sqrt(2 * unlike * _LUCK_AT / max(answers, 1))
-    return -_POINTS_PER_LOSS * (loss - loss[best]) * trust, np.sqrt(variance * trust), luck
+    return _POINTS_PER_LOSS * (loss[best] - loss) * trust, np.sqrt(variance * trust), luck
 
 
 def _alike(a: np.ndarray, b: np.ndarray) -> float:

@@ -60,7 +60,8 @@ def looks_of(dataset: "Dataset", uids: Sequence[str], keys: Sequence[str] | None
         names = own.row_names(specs[key], items)
         if not store.missing(names):
             fitted = _transform(SpaceRecipe(((key, 1.0),)), [store])
-            found.append(Look(key, _title(specs[key].extractor), fitted([store.get(names)])))
+            vectors = fitted([store.get(names)]).astype(np.float32)
+            found.append(Look(key, _title(specs[key].extractor), vectors))
     return found
 
 
