@@ -13,7 +13,7 @@ from explorer.web.runtime import runtime
 from explorer.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("datasets", "map", "similar", "groups", "odd", "label", "results", "share")
+PAGES = ("datasets", "map", "similar", "groups", "odd", "label", "results", "compare", "share")
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def test_a_page_of_the_demo_runs_without_an_error(page, demo_copy):
     app = opened(page, d="demo")
     assert not app.exception
     assert not app.error
-    assert "1,502" in said(app) or page in ("similar", "groups", "odd", "label", "results")
+    assert "1,502" in said(app) or page in ("similar", "groups", "odd", "label", "results", "compare")
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -78,6 +78,7 @@ def test_a_link_to_things_that_are_gone_is_a_sentence_not_a_crash(demo_copy):
         ("groups", {"d": "demo", "group": "999", "how": "magic"}),
         ("label", {"d": "demo", "q": "nope"}),
         ("results", {"d": "demo", "q": "nope", "class": "gone", "t": "x"}),
+        ("compare", {"d": "demo", "q": "nope", "a": "gone", "b": "gone", "sel": "0123456789abcdef", "by": "x"}),
         ("share", {"d": "demo", "sel": "0123456789abcdef"}),
     ):
         app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
