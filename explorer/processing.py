@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from explorer.collection import own
+from explorer.collection.costs import MAP, record_speed
 from explorer.collection.dataset import Dataset
 from explorer.collection.embedding import EmbedReport, embed
 from explorer.collection.progress import Progress, ProgressCallback
@@ -45,9 +46,9 @@ def process(
     dataset = Dataset.open(workspace, dataset_id)
     progress(Progress("Looking for pictures", 0, 0))
     scan = dataset.rescan(progress, cancelled)
-    run = _Run(dataset, progress, cancelled)
+    run = _Run(workspace, dataset, progress, cancelled)
     names = list(dict.fromkeys(args.get("extractors") or DEFAULT_EXTRACTORS))
-    embedded = run.compute(workspace, names, args.get("only"))
+    embedded = run.compute(names, args.get("only"))
     spaces: list[dict[str, Any]] = []
     if args.get("build", True) and len(dataset.present()):
         spaces = run.build(args.get("spaces") or [], bool(args.get("refit")))
@@ -74,8 +75,11 @@ def process(
 class _Run:
     """What is computed and built for one job, and what went wrong on the way."""
 
-    def __init__(self, dataset: Dataset, progress: ProgressCallback, cancelled: Callable[[], bool]) -> None:
-        self.dataset, self.progress, self.cancelled = dataset, progress, cancelled
+    def __init__(
+        self, workspace: Workspace, dataset: Dataset, progress: ProgressCallback, cancelled: Callable[[], bool]
+    ) -> None:
+        self.workspace, self.dataset = workspace, dataset
+        self.progress, self.cancelled = progress, cancelled
         self.keys: dict[str, str] = {}
         """The feature of each name that was computed."""
         self.failed: dict[str, ExplorerError] = {}
@@ -83,7 +87,7 @@ class _Run:
         self._earlier: dict[str, str] = {}
         """Keys of own features that were computed from a table or file of before, and the key of today."""
 
-    def compute(self, workspace: Workspace, names: list[str], only: list[str] | None) -> EmbedReport:
+    def compute(self, names: list[str], only: list[str] | None) -> EmbedReport:
         """The features, each in its turn named in `failed` where it cannot be."""
         extractors: dict[str, Extractor] = {}
         for name in names:
@@ -91,7 +95,7 @@ class _Run:
                 raise Cancelled("The work was stopped.")
             self.progress(Progress("Loading the networks", len(extractors), len(names)))
             if not own.is_own(name):
-                extractor = self._tried(name, partial(load, name, workspace.models), Exception)
+                extractor = self._tried(name, partial(load, name, self.workspace.models), Exception)
                 extractors |= {name: extractor} if extractor is not None else {}
         embedded = self._embed(extractors, only)
         for name in filter(own.is_own, names):
@@ -106,6 +110,8 @@ class _Run:
         try:
             report = embed(self.dataset, list(extractors.values()), self.progress, self.cancelled, only=only)
             self.keys |= {name: extractor.spec.key for name, extractor in extractors.items()}
+            for name in extractors if len(extractors) == 1 else ():
+                record_speed(self.workspace, name, report.embedded, report.seconds)
             return report
         except (Cancelled, Busy):
             raise
@@ -163,7 +169,12 @@ class _Run:
                 shutil.rmtree(self.dataset.features(key).folder, ignore_errors=True)
 
     def _built(self, recipe: SpaceRecipe, refit: bool) -> Space:
-        return build_space(self.dataset, recipe, self.progress, self.cancelled, refit=refit)
+        new = read_manifest(spaces_dir(self.dataset) / recipe.key) is None
+        began = time.monotonic()
+        space = build_space(self.dataset, recipe, self.progress, self.cancelled, refit=refit)
+        if new:
+            record_speed(self.workspace, MAP, len(space), time.monotonic() - began)
+        return space
 
     def _recipe(self, asked: Any) -> SpaceRecipe:
         """Raises BadInput, NotFound."""

@@ -128,7 +128,7 @@ def _words(key: str) -> str:
     layers = {family.name: dict(family.layers) for family in families().values()}
     for known in sorted(cards, key=lambda each: -len(each)):
         safe = re.sub(r"[^a-z0-9]", "-", known)
-        if name == safe or (known == "vectors" and name.startswith(safe + "-")):
+        if name == safe or (known in ("vectors", "onnx") and name.startswith(safe + "-")):
             return cards[known].title  # the path of a file is no name for a screen
         if name.startswith(safe + "-"):
             rest = name.removeprefix(safe + "-")

@@ -13,7 +13,7 @@ from explorer.web.runtime import runtime
 from explorer.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("datasets", "map", "similar", "groups", "odd", "label", "results", "compare", "share")
+PAGES = ("datasets", "map", "similar", "groups", "odd", "label", "results", "compare", "looks", "share")
 
 
 @pytest.fixture(autouse=True)

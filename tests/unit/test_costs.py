@@ -2,9 +2,11 @@
 
 import json
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from explorer.collection import costs as module
 from explorer.collection.costs import MAP, Cost, cost, costs, duration, measure_speed, record_speed, size
@@ -120,3 +122,20 @@ def test_plain_words() -> None:
     ]
     assert Cost(180, 12_000_000, True).words == "about 3 min and 12 MB"
     assert Cost(180, 12_000_000, False).words == "roughly 3 min and 12 MB (never timed on this machine)"
+
+
+def test_a_job_keeps_how_fast_it_was(workspace: Workspace, tmp_path: Path) -> None:
+    from explorer.collection.dataset import Dataset
+    from explorer.processing import process
+
+    rng = np.random.default_rng(0)
+    for number in range(20):
+        Image.fromarray(rng.integers(0, 255, (40, 40, 3), np.uint8)).save(tmp_path / f"{number}.png")
+    dataset = Dataset.create(workspace, "noise", {"kind": "folder", "path": str(tmp_path)})
+    assert not cost("colour", 100, workspace, dim=110).measured
+    for _ in range(2):  # a second run, which has nothing to do, is no speed
+        process(workspace, dataset.id, {"extractors": ["colour"]}, lambda progress: None, lambda: False)
+        found = json.loads((workspace.root / "speeds.json").read_text())["speeds"]
+        assert set(found) == {"colour", MAP}
+        assert found["colour"]["pictures"] == 20
+    assert cost("colour", 100, workspace, dim=110).measured
