@@ -16,7 +16,7 @@ from explorer.collection.images import decode
 from explorer.demos import CLIPART
 from explorer.errors import BadInput, Cancelled
 from explorer.extractors.base import Card, FeatureSpec
-from explorer.extractors.registry import load
+from explorer.extractors.registry import families, load
 from explorer.space import changes
 from explorer.space.invariance import (
     CHANGES,
@@ -214,6 +214,12 @@ def test_the_cards_file_says_what_was_measured() -> None:
     assert content
     assert colour["tint"] < content["tint"]
     assert measured_invariance("timm:resnet18") is None
+
+
+def test_no_card_of_what_needs_no_download_lacks_its_figures() -> None:
+    offline = {each.name for each in families().values() if not each.written and not each.card.needs_download}
+    measured = set(json.loads(SHIPPED.read_text())["kept"])
+    assert offline - measured <= {"sscd"}, "python -m benchmarks.invariance NAME … measures them (sscd: Python 3.12)"
 
 
 def test_some_extractors_are_measured_anew_and_the_others_stay(
