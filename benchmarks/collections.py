@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from explorer.collection.dataset import Dataset
     from explorer.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,29 +38,25 @@ class Collection:
 
 def collections(names: tuple[str, ...] = NAMES) -> dict[str, Collection]:
     """Every named collection; fetches what is missing."""
+    return {name: _collection(name, kept_workspace()) for name in names}
+
+
+def kept_workspace() -> "Workspace":
+    """Where what was fetched and computed stays for the next run."""
     from explorer.workspace import Workspace
 
     root = Path(os.environ.get("EXPLORER_BENCH_WORKSPACE") or ROOT / "build" / "benchmarks")
     root.mkdir(parents=True, exist_ok=True)
-    return {name: _collection(name, Workspace(root)) for name in names}
+    return Workspace(root)
 
 
 def _collection(name: str, workspace: "Workspace") -> Collection:
-    from explorer.collection.dataset import Dataset
     from explorer.collection.embedding import embed
-    from explorer.demos import prepare
     from explorer.extractors import load
     from explorer.space import SpaceRecipe
     from explorer.space.recipe import Transform
 
-    demo = name.split("_")[0]
-    dataset_id = f"bench-{demo}"
-    if dataset_id in workspace.dataset_ids():
-        dataset = Dataset.open(workspace, dataset_id)
-    else:
-        source = prepare(demo, workspace, lambda line: None).source
-        dataset = Dataset.create(workspace, dataset_id, _sample(source, workspace) if demo == "fashion" else source)
-        dataset.rescan()
+    dataset = fetched(name, workspace)
     extractor = load("lite0", workspace.models)
     embed(dataset, [extractor])
 
@@ -65,14 +64,32 @@ def _collection(name: str, workspace: "Workspace") -> Collection:
     raw = [dataset.features(extractor.spec).get(items["content_hash"].tolist())]
     recipe = SpaceRecipe(((extractor.spec.key, 1.0),))
     vectors = Transform.fit(recipe, [raw[0].sum(axis=0, dtype=np.float64)], len(items))(raw)
+    return Collection(name, vectors, *truth(name, items))
 
+
+def fetched(name: str, workspace: "Workspace") -> "Dataset":
+    """The dataset behind a collection, its files listed; nothing is computed."""
+    from explorer.collection.dataset import Dataset
+    from explorer.demos import prepare
+
+    demo = name.split("_")[0]
+    dataset_id = f"bench-{demo}"
+    if dataset_id in workspace.dataset_ids():
+        return Dataset.open(workspace, dataset_id)
+    source = prepare(demo, workspace, lambda line: None).source
+    dataset = Dataset.create(workspace, dataset_id, _sample(source, workspace) if demo == "fashion" else source)
+    dataset.rescan()
+    return dataset
+
+
+def truth(name: str, items: "pd.DataFrame") -> tuple[np.ndarray, list[str], np.ndarray]:
+    """(n,) classes, their names and (n,) groups of things that are the same, for items of a collection."""
     column = {"clipart": "meta:folder", "emoji_category": "meta:category", "emoji_artwork": "meta:artwork"}
     found = items[column.get(name, "meta:folder")].astype(str).to_numpy(dtype=object)
     class_names, classes = np.unique(found.astype(str), return_inverse=True)
     # the same emoji in three styles is one thing; elsewhere every distinct picture is its own
-    subject = items["uid"].str.partition("-")[2] if demo == "emoji" else items["uid"]
-    groups = np.unique(subject.to_numpy(dtype=object).astype(str), return_inverse=True)[1]
-    return Collection(name, vectors, classes, class_names.tolist(), groups)
+    subject = items["uid"].str.partition("-")[2] if name.startswith("emoji") else items["uid"]
+    return classes, class_names.tolist(), np.unique(subject.to_numpy(dtype=object).astype(str), return_inverse=True)[1]
 
 
 def _sample(source: "dict[str, object]", workspace: "Workspace") -> "dict[str, object]":
