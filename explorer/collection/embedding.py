@@ -258,10 +258,11 @@ class _Run:
         """Wait for the oldest batch of a computation and hand its rows to the writers."""
         batch, future = computation.running.popleft()
         for number, rows in future.result().items():
-            for ready, row in zip(batch, np.asarray(rows, np.float32), strict=True):
+            rows = np.asarray(rows, np.float32)
+            for ready, row, finite in zip(batch, rows, np.isfinite(rows).all(axis=1), strict=True):
                 if number not in ready.task.extractors:  # another layer is missing, this one is not
                     continue
-                if np.isfinite(row).all():
+                if finite:
                     self.writers[number].append(ready.task.hash, row)
                 else:
                     title = self.extractors[number].card.title
