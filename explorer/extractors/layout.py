@@ -109,7 +109,8 @@ def _salient(grey: np.ndarray) -> np.ndarray:
     small = cv2.resize(grey, (SALIENT_SIDE, SALIENT_SIDE), interpolation=cv2.INTER_AREA)
     spectrum = np.fft.fft2(small - small.mean())
     size = np.log(np.abs(spectrum) + 1.0)
-    residual = size - cv2.blur(size, (3, 3), borderType=cv2.BORDER_REFLECT)
+    around = cv2.copyMakeBorder(size, 1, 1, 1, 1, cv2.BORDER_WRAP)  # frequencies go round
+    residual = size - cv2.blur(around, (3, 3))[1:-1, 1:-1]
     back = np.fft.ifft2(np.exp(residual) * spectrum / (np.abs(spectrum) + 1e-9))
     found = cv2.GaussianBlur((np.abs(back) ** 2).astype(np.float32), (0, 0), 2.5)
     return found / (found.max() + 1e-9)

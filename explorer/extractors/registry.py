@@ -18,6 +18,7 @@ MODULES = (
     "explorer.extractors.timm_networks",
     "explorer.extractors.layout",
     "explorer.extractors.style",
+    "explorer.extractors.patches",
     "explorer.extractors.copies",
     "explorer.extractors.pixels",
     "explorer.extractors.text",
