@@ -1,19 +1,9 @@
-"""Embed once: nothing twice, nothing lost by a kill, the same bytes in the end. Run as a program, this file embeds
-a dataset with the small extractor below, so that there is a real process to kill."""
+"""Embed once: nothing twice, nothing lost, several looks at one computation together."""
 
 import io
-import itertools
-import os
-import random
-import signal
-import sqlite3
-import subprocess
-import sys
 import threading
-import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -25,56 +15,9 @@ from explorer.collection.hashing import content_hash
 from explorer.collection.images import decode
 from explorer.collection.progress import Progress
 from explorer.errors import Busy, Cancelled
-from explorer.extractors.base import Card, Extractor, FeatureSpec, FileReader, Layered
+from explorer.extractors.base import Extractor, FeatureSpec, FileReader, Layered
 from explorer.workspace import Workspace
-
-
-class BlockMeans:
-    """The mean colours of an n by n grid: small, deterministic, and it tells pictures apart."""
-
-    card = Card("Block means", "where which colour is", "everything else", "none")
-    batch_size = 8
-
-    def __init__(self, blocks: int = 4, min_side: int = 64, pause: float = 0.0) -> None:
-        self.min_side, self._blocks, self._pause = min_side, blocks, pause
-        self.spec = FeatureSpec(
-            f"blocks{blocks}-{min_side}", "none", "all", "area", "numpy", "f32", blocks * blocks * 3
-        )
-        self.prepared = 0
-        self.batches: list[int] = []
-
-    def prepare(self, rgb: np.ndarray) -> np.ndarray:
-        self.prepared += 1
-        assert rgb.dtype == np.uint8 and rgb.ndim == 3  # noqa: PT018
-        return cv2.resize(rgb, (self._blocks, self._blocks), interpolation=cv2.INTER_AREA)
-
-    def compute(self, batch: np.ndarray) -> np.ndarray:
-        assert 1 <= len(batch) <= self.batch_size
-        self.batches.append(len(batch))
-        time.sleep(self._pause * len(batch))
-        return batch.reshape(len(batch), -1).astype(np.float32) / 255
-
-
-def picture(seed: int, side: int = 48) -> bytes:
-    rng = np.random.default_rng(seed)
-    buffer = io.BytesIO()
-    pixels = cv2.resize(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8), (side, side))
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=90)
-    return buffer.getvalue()
-
-
-def put(place: Path, numbers: range, prefix: str = "") -> None:
-    place.mkdir(exist_ok=True)
-    for number in numbers:
-        (place / f"{prefix}{number:05d}.jpg").write_bytes(picture(number))
-
-
-def made(tmp_path: Path, place: Path, workspace: str = "ws") -> Dataset:
-    dataset = Dataset.create(
-        Workspace(tmp_path / workspace), "Photos", {"kind": "folder", "path": str(place)}, "photos"
-    )
-    dataset.rescan()
-    return dataset
+from tests.unit.block_means import BlockMeans, made, picture, put
 
 
 @pytest.fixture
@@ -379,80 +322,6 @@ def test_one_run_at_a_time(tmp_path: Path, place: Path) -> None:
     assert embed(other, [BlockMeans(3)]).embedded == 60
 
 
-# a real process, killed
-
-
-def _files(dataset: Dataset) -> dict[str, bytes]:
-    root = dataset.root / "features"
-    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
-
-
-def _thumbs(dataset: Dataset) -> list[tuple]:
-    if not dataset.pictures.count():
-        return []
-    with sqlite3.connect(dataset.pictures.path) as connection:
-        return connection.execute("SELECT * FROM pictures ORDER BY hash").fetchall()
-
-
-def _start(workspace: Path) -> subprocess.Popen[str]:
-    root = Path(__file__).resolve().parents[2]
-    environment = {**os.environ, "PYTHONPATH": str(root)}
-    return subprocess.Popen(
-        [sys.executable, __file__, str(workspace)], stdout=subprocess.PIPE, text=True, env=environment
-    )
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
-def test_killed_at_any_moment_and_resumed_it_ends_in_the_same_bytes(tmp_path: Path) -> None:
-    """Five kills at random moments of one run: each loses at most 512 pictures, and the bytes are those of a run that
-    nobody disturbed."""
-    count = 1600
-    place = tmp_path / "pictures"
-    put(place, range(count))
-    (place / "00700.jpg").write_bytes(b"text")
-    quiet = made(tmp_path, place, "quiet")
-    embed(quiet, [BlockMeans(), BlockMeans(3)])
-    dataset = made(tmp_path, place, "killed")
-    rng = random.Random(time.time_ns())
-    kills, stored = 0, 0
-    for moment in [
-        rng.randint(0, 300),
-        rng.randint(300, 700),
-        rng.randint(400, 600),
-        rng.randint(1, 900),
-        rng.randint(0, 200),
-    ]:
-        process = _start(tmp_path / "killed")
-        assert process.stdout is not None
-        seen = 0
-        for line in process.stdout:
-            seen = int(line)
-            if seen >= moment:
-                break
-        time.sleep(rng.random() * 0.05)
-        process.send_signal(signal.SIGKILL)
-        rest = process.stdout.read()
-        seen = int(rest[: rest.rfind("\n")].split()[-1]) if "\n" in rest else seen  # the last line may be cut
-        kills += process.wait() == -signal.SIGKILL
-        process.stdout.close()
-        for extractor in (BlockMeans(), BlockMeans(3)):
-            rows = len(dataset.features(extractor.spec))
-            assert rows >= stored + seen - 512
-            thumbs = {row[0] for row in _thumbs(dataset) if row[3]}
-            assert {name.decode() for name in dataset.features(extractor.spec).hashes()} <= thumbs
-        stored = min(len(dataset.features(BlockMeans(blocks).spec)) for blocks in (3, 4))
-    assert kills >= 3
-    process = _start(tmp_path / "killed")
-    process.communicate(timeout=120)
-    assert process.returncode == 0
-    assert _files(dataset) == _files(quiet)
-    assert _thumbs(dataset) == _thumbs(quiet)
-    dataset.refresh()
-    assert dataset.items.drop(columns="mtime_ns").equals(quiet.items.drop(columns="mtime_ns"))
-    report = embed(dataset, [BlockMeans(), BlockMeans(3)])
-    assert (report.embedded, report.skipped) == (0, count - 1)
-
-
 def test_the_real_network_embeds_drawings_as_it_would_one_by_one(tmp_path: Path) -> None:
     """lite0 through the whole pipeline gives the rows that it gives picture by picture."""
     from explorer.extractors.registry import load
@@ -475,12 +344,3 @@ def test_the_real_network_embeds_drawings_as_it_would_one_by_one(tmp_path: Path)
         alone = network.compute(network.prepare(decode((place / items["path"][number]).read_bytes()).rgb)[None])[0]
         np.testing.assert_allclose(got[number], alone, rtol=2e-3, atol=2e-3 * float(np.abs(alone).max()))
     assert embed(dataset, [network]).embedded == 0
-
-
-if __name__ == "__main__":
-    _counter = itertools.count(1)
-    embed(
-        Dataset.open(Workspace(Path(sys.argv[1])), "photos"),
-        [BlockMeans(pause=0.001), BlockMeans(3)],
-        cancelled=lambda: print(next(_counter), flush=True) is not None,  # called after each picture
-    )
