@@ -73,6 +73,9 @@ asked = Asked(rt, view.person, dataset, space, question, attribute, judgement, a
 st.title(views.plain(question.name), anchor=False)
 st.caption("Which way of looking suits this question? Each is judged on your own answers, by what had not seen them.")
 part(recommendation, asked)
+best = best_keys(Question.of(asked))
+if best is None:
+    st.stop()  # the part above waits, and draws the page again
 st.subheader("All ways of looking, side by side", anchor=False)
 part(side_by_side, asked)
 st.subheader("Not tried yet", anchor=False)
@@ -83,7 +86,7 @@ st.subheader("Several together", anchor=False)
 part(together, asked)
 
 st.subheader("Two of them against each other", anchor=False)
-chosen = choose_sides(view, best_keys(Question.of(asked)))
+chosen = choose_sides(view, best)
 if chosen is not None:
     st.markdown("**Where they differ**")
     part(partial(where_they_differ, *chosen), asked)

@@ -62,6 +62,11 @@ class Question:
         rows = np.array([places[uid] for uid in self.uids if uid in places], np.int64)
         return {way.key: way for way in found.values() if way.mask[rows].all()}
 
+    @property
+    def candidates(self) -> list[str]:
+        """Keys of those that are compared: all but layers that were only tried, which have a chart of their own."""
+        return sorted(key for key, way in self.ways.items() if way.whole or "@" not in way.name)
+
     def key(self, *more: Hashable) -> Hashable:
         """Under which work for these answers is kept."""
         asked = self.asked
@@ -82,11 +87,19 @@ def worked_out(key: Hashable, work: Callable[[], Any], words: str) -> Any:
     return future.result()
 
 
-@st.fragment(run_every=0.7)
 def waiting(key: Hashable, words: str) -> None:
     """A word on the page until work in the background is done; then the page is drawn anew."""
+    _waiting(key, words, [True])
+
+
+@st.fragment(run_every=0.7)
+def _waiting(key: Hashable, words: str, first: list[bool]) -> None:
     future = comparing.begun(key)
-    if future is None or future.done():
+    if first:
+        # not within the run that draws the page: what it has told the browser so far would be lost, also which
+        # collection is chosen
+        first.clear()
+    elif future is None or future.done():
         st.rerun()
     st.caption(f":material/hourglass_top: {words}")
 

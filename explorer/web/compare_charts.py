@@ -26,13 +26,13 @@ class Bar(NamedTuple):
 
 
 def bars_chart(bars: Sequence[Bar], guessing: float) -> Any:
-    """Shares right with their intervals, in the order given from the top, and the line of guessing."""
+    """Shares right with their intervals, in the order given from the top, and the line of guessing. The words stand
+    above the bars, so that they have room on a phone."""
     import plotly.graph_objects as go
 
-    names = [f"{escaped(bar.title)}  " for bar in bars]
     figure = go.Figure(
         go.Bar(
-            x=[bar.value for bar in bars], y=list(range(len(bars))), orientation="h",
+            x=[bar.value for bar in bars], y=[place + 0.2 for place in range(len(bars))], orientation="h", width=0.42,
             marker={"color": [bar.colour for bar in bars]},
             error_x={
                 "type": "data", "symmetric": False, "color": "#1c2423", "thickness": 1.4,
@@ -43,20 +43,18 @@ def bars_chart(bars: Sequence[Bar], guessing: float) -> Any:
         )
     )  # fmt: skip
     for place, bar in enumerate(bars):
-        words = f"<b>{100 * bar.value:.0f} %</b>" + (f"   {escaped(bar.remark)}" if bar.remark else "")
+        more = f" <span style='color:#6b7573'>· {escaped(bar.remark)}</span>" if bar.remark else ""
         figure.add_annotation(
-            x=1.0, xref="paper", y=place, text=words, showarrow=False, xanchor="left", align="left", xshift=10,
-            font={"size": 13},
+            x=0, y=place, text=f"<b>{100 * bar.value:.0f} %</b>  {escaped(bar.title)}{more}", showarrow=False,
+            xanchor="left", yanchor="bottom", align="left", font={"size": 13, "color": "#1c2423"}, borderpad=0,
         )  # fmt: skip
     figure.add_vline(
         guessing, line={"color": "#6b7573", "dash": "dot", "width": 1.5}, annotation_text="guessing",
-        annotation_position="top", annotation_font={"size": 12, "color": "#6b7573"},
+        annotation_position="bottom right", annotation_font={"size": 12, "color": "#6b7573"},
     )  # fmt: skip
-    figure.update_yaxes(
-        tickvals=list(range(len(bars))), ticktext=names, autorange="reversed", fixedrange=True, automargin=True
-    )
+    figure.update_yaxes(visible=False, range=[len(bars) - 0.2, -0.6], fixedrange=True)
     figure.update_xaxes(tickformat=".0%", range=[0, 1.005], fixedrange=True, title="right, each answer counted alike")
-    return _plain(figure, 100 + 36 * len(bars), right=170, top=26)
+    return _plain(figure, 70 + 52 * len(bars))
 
 
 def curves_chart(curves: Mapping[str, Sequence[Any]], titles: Mapping[str, str]) -> Any:
@@ -107,7 +105,12 @@ def layers_chart(networks: Mapping[str, Sequence[tuple[str, float, float, float]
                 hovertemplate=f"{escaped(name)}, %{{x}}: %{{y:.0%}} right<extra></extra>",
             )
         )  # fmt: skip
-    figure.add_hline(guessing, line={"color": "#6b7573", "dash": "dot", "width": 1.5}, annotation_text="guessing")
+    figure.add_hline(
+        guessing,
+        line={"color": "#6b7573", "dash": "dot", "width": 1.5},
+        annotation_text="guessing",
+        annotation_position="bottom left",
+    )
     figure.update_yaxes(tickformat=".0%", title="right", fixedrange=True)
     figure.update_xaxes(fixedrange=True, type="category")
     return _plain(figure, 340)
@@ -135,10 +138,10 @@ def matrix_chart(titles: Sequence[str], matrix: np.ndarray) -> Any:
     return _plain(figure, 130 + 40 * len(titles))
 
 
-def _plain(figure: Any, height: int, right: int = 16, top: int = 10) -> Any:
+def _plain(figure: Any, height: int) -> Any:
     several = sum(1 for trace in figure.data if trace.type == "scatter" and trace.showlegend is not False) > 1
     figure.update_layout(
-        height=height, margin={"l": 10, "r": right, "t": 44 if several else top, "b": 10}, dragmode=False,
+        height=height, margin={"l": 10, "r": 16, "t": 44 if several else 10, "b": 10}, dragmode=False,
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}, bargap=0.35, showlegend=several,
         plot_bgcolor="#ffffff",
     )  # fmt: skip

@@ -53,16 +53,16 @@ def log(asked: Asked) -> None:
     """What was tried, on the newest answers first, the best first; one can be tried again, taken apart, added to."""
     question = Question.of(asked)
     found = comparison(question, quiet=True)
-    if found is not None and st.session_state.get("noted") != question.key("noted", *sorted(question.ways)):
+    if found is not None and st.session_state.get("noted") != question.key("noted", *question.candidates):
         note_down(question, found)
-        st.session_state["noted"] = question.key("noted", *sorted(question.ways))
+        st.session_state["noted"] = question.key("noted", *question.candidates)
     trials = TrialStore(asked.rt.catalog).list(asked.question.id, asked.attribute)
     trials.sort(key=lambda trial: (-trial.seq, -trial.balanced_accuracy))
     if not trials:
         st.caption("Nothing has been tried yet.")
         return
-    rows = [[trial.combination.words, _right(trial), f"{trial.answers:,}", _when(trial)] for trial in trials[:SHOWN]]
-    st.html(table(("What was tried", "Right", "Answers", "When"), rows))
+    rows = [[_right(trial), f"{trial.answers:,}", _when(trial), trial.combination.words] for trial in trials[:SHOWN]]
+    st.html(table(("Right", "Answers", "When", "What was tried"), rows))
     if len(trials) > SHOWN:
         st.caption(f"The newest {SHOWN} of {len(trials):,}.")
     names = {trial.id: f"{trial.combination.words}, {trial.answers:,} answers: {_right(trial)}" for trial in trials}

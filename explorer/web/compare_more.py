@@ -7,10 +7,11 @@ import streamlit as st
 
 from explorer.errors import BadInput
 from explorer.extractors.registry import families
-from explorer.learning.looks import IMAGENET, look_of_recipe
+from explorer.learning.comparison import LookScore, compare_looks
+from explorer.learning.looks import IMAGENET, look_of_recipe, looks_of
 from explorer.learning.methods import Compared, compare, methods_sentence
 from explorer.learning.separability import Separability, separability
-from explorer.web import comparing, views, watching
+from explorer.web import comparing, looks_work, state, views, watching
 from explorer.web.compare_asked import Question, worked_out
 from explorer.web.compare_charts import CONFIG, layers_chart
 from explorer.web.compare_scores import comparison
@@ -91,37 +92,60 @@ def _kinds(question: Question) -> list[Compared]:
 def by_layer(asked: Asked) -> None:
     """Score by layer for every network whose layers have seen the answers; a button for those that have not."""
     question = Question.of(asked)
-    found = comparison(question, quiet=True)
-    if found is None:
-        return
-    of_name = {question.ways[score.key].name: score for score in found.scores if score.key in question.ways}
-    drawn = {}
-    for name, family in families().items():
-        points = [
-            (_place(words), score.balanced_accuracy, score.low, score.high)
-            for layer, words in (*family.layers, ("", "the end"))
-            if (score := of_name.get(f"{name}@{layer}" if layer else name)) is not None
-        ]
-        if len(points) > 1 and family.layers:
-            drawn[title(name)] = points
-    if drawn:
+    layered = {name: family for name, family in families().items() if family.layers}
+    key_of = {way.name: way.key for way in question.ways.values()}
+    drawn, waiting = {}, []
+    for name, family in layered.items():
+        names = [(f"{name}@{layer}", _place(words)) for layer, words in family.layers] + [(name, "the end")]
+        there = [(key_of[each], words) for each, words in names if each in key_of]
+        if len(there) > 2:
+            drawn[name] = there
+        elif name in key_of:
+            waiting.append(name)
+    keys = sorted({key for there in drawn.values() for key, _ in there})
+    scores = worked_out(question.key("layers", *keys), partial(_scores, question, keys), "Going through the layers…")
+    if drawn and scores is not None:
+        points = {
+            title(name): [
+                (words, one.balanced_accuracy, one.low, one.high) for key, words in there if (one := scores[key])
+            ]
+            for name, there in drawn.items()
+        }
         st.plotly_chart(
-            layers_chart(drawn, question.guessing), config=CONFIG, key=f"layers-{asked.key}",
+            layers_chart(points, question.guessing), config=CONFIG, key=f"layers-{asked.key}",
             alt="How much each layer has right, from early to late",
         )  # fmt: skip
         st.caption("Early layers see texture and edges, middle ones patterns and parts, late ones objects.")
-    layered = {name for name, each in families().items() if each.layers}
-    waiting = [name for name in of_name if name in layered and title(name) not in drawn]
+        _take_layer(question, scores)
     busy = watching.busy(asked.rt.jobs.list(asked.dataset.id))
     for name in waiting:
-        layers = [f"{name}@{layer}" for layer, _ in families()[name].layers]
-        time = lasts(question, layers)
-        label = f"Try the {len(layers)} layers of “{title(name)}” on your answered pictures ({time})"
+        layers = [f"{name}@{layer}" for layer, _ in layered[name].layers]
+        label = f"Try the {len(layers)} layers of “{title(name)}” on your answered pictures ({lasts(question, layers)})"
         if st.button(views.plain(label), key=f"layers-{name}", icon=":material/layers:", disabled=busy):
             begin_trial(question, layers)
             st.rerun()
     if not drawn and not waiting:
         st.caption("None of the ways of looking here is a network whose layers can be told apart.")
+
+
+def _scores(question: Question, keys: list[str]) -> dict[str, LookScore]:
+    if not keys:
+        return {}
+    looks = looks_of(question.dataset, question.uids, keys)
+    return {one.key: one for one in compare_looks(looks, question.y, question.groups, question.names).scores}
+
+
+def _take_layer(question: Question, scores: dict[str, LookScore]) -> None:
+    """The layer that does best, and a button that looks at all pictures with it, so that it stands with the others."""
+    best = question.ways[next(iter(scores))]
+    st.write(views.plain(f"The best of these: {title(best.name)}."))
+    if best.whole:
+        return
+    busy = watching.busy(question.rt.jobs.list(question.dataset.id))
+    if st.button("Look at all pictures with it", icon=":material/visibility:", key="take-layer", disabled=busy):
+        state.require("own", question.dataset.id)
+        looks_work.look_at_all(question.rt, question.dataset.id, [best.name])
+        st.rerun()
 
 
 def _place(words: str) -> str:

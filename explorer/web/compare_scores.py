@@ -28,7 +28,7 @@ def comparison(question: Question, quiet: bool = False) -> Comparison | None:
 
 
 def _with_baseline(question: Question, quiet: bool = False) -> tuple[Comparison, LookScore | None] | None:
-    work = partial(_compared, question, sorted(question.ways), _in_use(question))
+    work = partial(_compared, question, question.candidates, _in_use(question))
     found: tuple[Comparison, LookScore | None] | None = worked_out(
         _key(question), work, "" if quiet else "Comparing the ways of looking on your answers…"
     )
@@ -36,7 +36,7 @@ def _with_baseline(question: Question, quiet: bool = False) -> tuple[Comparison,
 
 
 def _key(question: Question) -> Hashable:
-    return question.key("looks", _in_use(question), *sorted(question.ways))
+    return question.key("looks", _in_use(question), *question.candidates)
 
 
 def _in_use(question: Question) -> str:
@@ -45,12 +45,12 @@ def _in_use(question: Question) -> str:
     return features[0][0] if len(features) == 1 else ""
 
 
-def best_keys(question: Question) -> list[str]:
-    """Keys of the features, the best first, as far as it is known by now; without a word on the page."""
+def best_keys(question: Question) -> list[str] | None:
+    """Keys of the features, the best first; None while they are compared, without a word on the page."""
     future = comparing.begun(_key(question))
-    if future is None or not future.done() or future.exception() is not None:
-        return []
-    return [score.key for score in future.result()[0].scores]
+    if future is None or not future.done():
+        return None
+    return [] if future.exception() is not None else [score.key for score in future.result()[0].scores]
 
 
 def _compared(question: Question, keys: list[str], now: str) -> tuple[Comparison, LookScore | None]:
