@@ -3,6 +3,7 @@
 import functools
 import importlib
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from explorer.errors import BadInput, Missing
@@ -26,6 +27,13 @@ MODULES = (
     "explorer.extractors.spectral",
 )
 """Each has FAMILIES, and imports heavy packages only when one of them is created."""
+
+_SEEN = {
+    "early": "How surfaces look: edges, texture, colour, before the network knows what a thing is.",
+    "middle": "Patterns and parts, and the way they are drawn: halfway through the network.",
+    "late": "Things as a whole, shortly before the network would name them.",
+}
+"""What a layer sees, by where in its network it stands."""
 
 _NAME = re.compile(r"(?P<family>[a-z0-9_]+)(:(?P<argument>.*?))?(@(?P<layer>[a-z0-9_]+))?", re.DOTALL)
 
@@ -78,8 +86,23 @@ def available() -> dict[str, Card]:
     return {family.written or family.name: family.card for family in families().values()}
 
 
+def card_of(name: str) -> Card | None:
+    """The card of an extractor by its name; a layer's says how far the network has come there. None where nothing is
+    known of that name."""
+    found = _NAME.fullmatch(name)
+    family = families().get(found["family"]) if found else None
+    if found is None or family is None:
+        return None
+    if not found["layer"]:
+        return family.card
+    early = dict(family.layers).get(found["layer"], "").partition(":")[0]
+    sees = _SEEN.get(early, f"What the layer “{found['layer']}” of the network has made of a picture.")
+    return replace(family.card, title=title_of(name), sees=sees, ignores="")
+
+
 def title_of(name: str) -> str:
-    """An extractor's name in plain words, e.g. "What it shows (block 2)"; an unknown one stays as it is written."""
+    """An extractor's name in plain words, e.g. "What it shows (block 2)", files without their folders; an unknown one
+    stays as it is written."""
     found = _NAME.fullmatch(name)
     family = families().get(found["family"]) if found else None
     if found is None or family is None:
@@ -87,4 +110,5 @@ def title_of(name: str) -> str:
     more = [found["argument"]] if found["argument"] else []
     if found["layer"]:
         more.append(dict(family.layers).get(found["layer"], found["layer"]))
-    return family.card.title + (f" ({', '.join(more)})" if more else "")
+    words = family.card.title + (f" ({', '.join(more)})" if more else "")
+    return re.sub(r"\(/[^,)]*/", "(", re.sub(r"//[^,)]*/", ", ", words))

@@ -10,7 +10,7 @@ import streamlit as st
 
 from explorer.collection import own
 from explorer.collection.dataset import Dataset
-from explorer.extractors.registry import families
+from explorer.extractors.registry import card_of
 from explorer.space import SpaceRecipe
 from explorer.web import comparing
 from explorer.web.looks_shelf import Way, family_name, present_of, title, ways
@@ -108,8 +108,8 @@ def sees(name: str) -> str:
     """In one line what the way of looking of this name sees."""
     if own.is_own(name):
         return own.CARDS[family_name(name)].sees
-    family = families().get(family_name(name))
-    return family.card.sees if family else ""
+    card = card_of(name)
+    return card.sees if card else ""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from explorer.collection import own
 from explorer.collection.dataset import Dataset
 from explorer.collection.features import FeatureStore
 from explorer.extractors.base import ASPECTS, Card, FeatureSpec
-from explorer.extractors.registry import families, title_of
+from explorer.extractors.registry import card_of, families, title_of
 from explorer.space import SpaceRecipe
 from explorer.space.space import spaces_dir
 from explorer.web.runtime import Runtime
@@ -136,7 +136,7 @@ def shelf(found: Mapping[str, Way]) -> dict[str, list[Entry]]:
         place.append(Entry(family, name, card.title, card, found.get(name), layers))
         for more, way in found.items():
             if more != name and family_name(more) == family:
-                place.append(Entry(family, more, title(more), card, way))
+                place.append(Entry(family, more, title(more), card_of(more) or card, way))
     names = {family for family, *_ in known}
     for name, way in found.items():
         if family_name(name) not in names:
@@ -148,8 +148,7 @@ def title(name: str) -> str:
     """What a way of looking is called on the screen; of a file, its name without the folders."""
     if own.is_own(name):
         return own.title_of(name)
-    words = re.sub(r"//[^,)]*/", ", ", title_of(name))
-    return re.sub(r"\(/[^,)]*/", "(", words)
+    return title_of(name)
 
 
 def family_name(name: str) -> str:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from explorer.errors import BadInput, Missing
-from explorer.extractors import available, load, load_like
+from explorer.extractors import available, load, load_like, title_of
 from explorer.extractors.preprocessing import whole_picture
+from explorer.extractors.registry import card_of
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +53,20 @@ def test_the_whole_picture_is_kept_between_bars_of_its_border() -> None:
     assert (square[-30:] == (10, 200, 90)).all()
     assert (square[48, 5] > 240).all()
     assert (square[48, 90] < 15).all(), "both ends are still there"
+
+
+def test_names_read_well_on_a_screen() -> None:
+    assert title_of("lite0") == "What it shows"
+    assert title_of("timm:resnet18//folder/of/mine.pt").endswith("(resnet18, mine.pt)")
+    assert "/" not in title_of("onnx:/folder/net.onnx")
+    assert title_of("no such thing") == "no such thing"
+
+
+def test_a_layers_card_does_not_claim_what_the_whole_network_ignores() -> None:
+    whole, early = card_of("lite0"), card_of("lite0@block0")
+    assert whole is not None
+    assert early is not None
+    assert whole.ignores
+    assert not early.ignores
+    assert early.sees != whole.sees
+    assert card_of("no such thing") is None
