@@ -2,9 +2,9 @@
 
 Gatys, Ecker and Bethge, "Image Style Transfer Using Convolutional Neural Networks" (2016): style is in the products of
 a network's channels, summed over the picture, where nothing is left of the places. Here the covariances of two early
-layers of EfficientNet-Lite0 take the place of their Gram matrices: without the channels' means (which tell how much of
-the picture is background) they tell the artists of the same emoji apart in .776 instead of .739 of the cases (`lite0`:
-.673), and their subjects less well (.434, `lite0`: .525).
+layers of EfficientNet-Lite0 take the place of their Gram matrices: the channels' means tell how much of the picture is
+background (block 2 alone tells the artists of 2,399 emoji apart in .785 of the cases, with the means in .767). Measured
+with 10 labels a class, emoji unseen in training: artists .779 (`lite0` .673), subjects .438 (`lite0` .525).
 """
 
 from pathlib import Path
