@@ -147,6 +147,7 @@ def openvino_network(
         )
     if folder:
         _save_openvino(model, folder)
+        model = core.read_model(folder / "model.xml")  # the very network that later runs read, to the last bit
     return OpenVinoNetwork(core, model, exact)
 
 

@@ -180,7 +180,9 @@ def classifier(name: str = "lite0") -> "torch.nn.Module":
         import timm
         import torch
     except ImportError as error:
-        raise Missing(f"'{name}' needs PyTorch and timm once, to convert its network ({error}).") from error
+        raise Missing(
+            f"'{name}' needs PyTorch and timm once, to convert its network ({error}): pip install torch timm"
+        ) from error
 
     network = timm.create_model(f"tf_efficientnet_{name}", pretrained=False)
     ours = network.state_dict()
