@@ -6,10 +6,12 @@ the held-out half, which the comparison never sees: that is the truth of the see
 
 - `recommended_wrong`: share of seeds in which the app recommends a look more than 2 points below the best of the seed.
 - `undecided`: of all looks more than 5 points below the best of their seed, the share that the app calls too close to
-  call with it. `detail` has the narrower count, of seeds whose best look is more than 5 points ahead of every other:
-  with three sizes of one network among the candidates there are next to none.
-- `joined_loss`: points by which the looks together fall behind the best single look of the seed, which is known only
-  afterwards; negative where they are ahead. `detail` has the loss against the look that is best on average.
+  call with it. `detail` has the narrower count, of seeds whose best look is more than 5 points ahead of every other
+  without being recommended: with three sizes of one network among the candidates they are few, and lucky ones, except
+  where a look of another kind is the best.
+- `joined_loss`: points by which the looks together fall behind the single look that is best on average in that
+  collection, which nobody knows beforehand; negative where they are ahead. `detail` has the loss against the best look
+  of each seed, whose luck with its thirty labels counts as well.
 """
 
 from collections.abc import Mapping
@@ -140,7 +142,7 @@ def _detail(names: list[str], courses: list[Seed]) -> dict[str, Any]:
         "best_called_worse": float((~level[at, right.argmax(axis=1)] & (behind > WRONG)).mean()),
         "undecided_seeds": float((~recommended[ahead]).mean()) if ahead.any() else None,
         "seeds_with_one_ahead": int(ahead.sum()),
-        "joined_loss": float(100 * (best - joined)[asked].mean()),
-        "joined_loss_to_best_on_average": float(100 * (right[:, fixed] - joined)[asked].mean()),
+        "joined_loss": float(100 * (right[:, fixed] - joined)[asked].mean()),
+        "joined_loss_to_best_of_seed": float(100 * (best - joined)[asked].mean()),
         "best_on_average": names[fixed],
     }

@@ -1,16 +1,23 @@
-"""Several ways of looking judged on the same answers, each answer by what has not seen it: scores, losses, spreads.
+"""Several ways of looking judged on the same answers: left-out scores, how well each foretells, how far that may stray.
 
-Right or wrong says little of thirty answers. The squared distance of left-out scores from what they should be is the
-loss that ridge itself has (the PRESS statistic, Allen 1974). Among pairs of looks whose accuracy on unseen pictures
-differs by more than five points it points to the better one in .90 to .95, left-out accuracy in .80 to .89, and log
-losses, margins and the marginal likelihood in between (30 answers, 200 draws of each of five collections, 36 pairs).
+Right or wrong says little of thirty answers. What ridge is the mean of, a Gaussian process with the same products and
+the same penalty, gives every look a marginal likelihood (Rasmussen & Williams 2006, 5.4): how well it foretells each
+answer from those before it, whatever their order. Of 30 answers to questions of five collections it leads to the look
+that is better on unseen pictures more reliably than left-out accuracy, squared loss, log loss, margins or alignment: a
+mean difference is 1.3 to 2.0 times its spread over draws, of left-out squared loss 1.2 to 1.75, of accuracy .6 to 1.0.
 """
 
+import contextlib
+from contextlib import AbstractContextManager
+
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from explorer.errors import BadInput
 from explorer.learning.classifier import RIDGE, threads_for
 from explorer.learning.evaluation import balanced_worth, evidence, wilson
+
+_SMALL = 100
 
 
 def answers_of(y: np.ndarray, groups: np.ndarray | None, rows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -37,6 +44,11 @@ def targets_of(place: np.ndarray, classes: int) -> np.ndarray:
     return np.where(np.arange(classes) == place[:, None], 1.0, -1.0)
 
 
+def _threads_for(answers: int) -> AbstractContextManager[None]:
+    """A small matrix is not shared among threads anyhow, and thousands of them are asked for."""
+    return contextlib.nullcontext() if answers <= _SMALL else threads_for(answers**3)
+
+
 def fit_dual(gram: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     """Balanced ridge as in `classifier`, from the (m, m) products of the vectors alone; (m,) classes 0..k-1, each with
     an answer.
@@ -47,10 +59,27 @@ def fit_dual(gram: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarra
     classes = int(place.max()) + 1
     root = np.sqrt(len(place) * shares_of(place))[:, None]
     constant = (2 - classes) / classes
-    with threads_for(len(place) ** 3):
+    with _threads_for(len(place)):
         inverse = np.linalg.inv(root * gram * root.T + RIDGE * np.eye(len(place)))
         added = root * (inverse @ (root * (targets_of(place, classes) - constant)))
     return added, RIDGE * inverse, constant
+
+
+def support(gram: np.ndarray, place: np.ndarray, groups: np.ndarray) -> float:
+    """How well a look foretells the answers: log marginal likelihood an answer, with the best scale, over the root of
+    the number of classes; a difference of .1 is worth about eight points of accuracy. Of near-duplicates with the same
+    answer the first one counts, or each would be foretold by its twin."""
+    _, first = np.unique(np.stack([groups, place]), axis=1, return_index=True)
+    kept = np.sort(first)
+    place, gram = place[kept], gram[np.ix_(kept, kept)]
+    answers, classes = len(place), int(place.max()) + 1
+    root = np.sqrt(answers * shares_of(place))[:, None]
+    wanted = root * (targets_of(place, classes) - (2 - classes) / classes)
+    with _threads_for(answers):
+        factor = np.linalg.cholesky(root * gram * root.T + RIDGE * np.eye(answers))
+        missed = float((solve_triangular(factor, wanted, lower=True) ** 2).sum())
+    volume = 2 * float(np.log(np.diag(factor)).sum())
+    return -0.5 * np.sqrt(classes) * (np.log(missed / (answers * classes)) + volume / answers)
 
 
 def left_out(gram: np.ndarray, place: np.ndarray, groups: np.ndarray) -> np.ndarray:

@@ -59,21 +59,21 @@ def test_the_better_one_alone_where_the_rest_is_noise() -> None:
 
 
 def test_weights_share_among_equals_and_drop_what_is_worse() -> None:
-    assert weights_of(np.array([0.5, 0.5, 0.9]), 30) == pytest.approx([0.5, 0.5, 0], abs=0.01)
-    many = weights_of(np.linspace(0.5, 0.52, 12), 30)
-    assert (many > 0).sum() == 4
+    assert weights_of(np.array([0.9, 0.9, 0.3]), 30) == pytest.approx([0.5, 0.5, 0], abs=0.01)
+    many = weights_of(np.linspace(0.52, 0.5, 12), 30)
+    assert (many > 0).sum() == 6
     assert many.sum() == pytest.approx(1)
-    assert (np.diff(many[:4]) <= 0).all()
-    assert weights_of(np.array([0.5, 0.6]), 1_000) == pytest.approx(weights_of(np.array([0.5, 0.6]), 100))
+    assert (np.diff(many[:6]) <= 0).all()
+    assert weights_of(np.array([0.6, 0.5]), 1_000) == pytest.approx(weights_of(np.array([0.6, 0.5]), 100))
 
 
 def test_choosing_weights_is_not_counted_as_knowledge() -> None:
     """With nothing to be learnt, the best of many looks must not seem better than guessing."""
     found = []
-    for seed in range(10):
+    for seed in range(8):
         rng = np.random.default_rng(seed)
         looks = []
-        for number in range(12):
+        for number in range(8):
             X = rng.normal(size=(40, 20))
             looks.append(Look(str(number), str(number), (X / np.linalg.norm(X, axis=1, keepdims=True)).astype("f4")))
         joined = join(looks, np.arange(40) % 2)
