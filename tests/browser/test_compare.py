@@ -17,7 +17,8 @@ expect.set_options(timeout=60_000)
 def test_recommended_tried_and_circled(server: RunningApp, page: Page) -> None:
     question = answered(Workspace(server.workspace), "Is it an animal, a plant or a person?")
     page.goto(server.entering(f"/compare?d=demo&q={question}"))
-    expect(page.get_by_role("heading", name=re.compile("“What it shows”.*(right|too close to call)"))).to_be_visible()
+    told = page.get_by_role("heading", name=re.compile("“What it shows”.*(right|too close to call)"))
+    expect(told).to_be_visible(timeout=120_000)  # worked out in the background
     bars = page.locator(".js-plotly-plot").first
     expect(bars.get_by_text("guessing")).to_be_visible()
     expect(bars.get_by_text("Colours", exact=False)).to_be_visible()

@@ -224,8 +224,17 @@ def test_work_that_was_begun_can_be_stopped_and_goes_on_later(start_server, demo
     app = start_server(demo_copy)
     page.goto(app.entering("/"))
     page.get_by_role("button", name="Look for changes").click()
-    page.locator("[data-testid=stButton]").get_by_role("button", name="Stop").click()
-    expect(page.get_by_text("The last run was stopped")).to_be_visible(timeout=120_000)
+    stop = page.locator("[data-testid=stButton]").get_by_role("button", name="Stop")
+    stopped = page.get_by_text("The last run was stopped")
+    for _ in range(10):  # a press at the moment in which the bar is drawn anew is lost, as it would be for a person
+        if stop.is_visible():
+            stop.click()
+        try:
+            expect(stopped).to_be_visible(timeout=12_000)
+            break
+        except AssertionError:
+            continue
+    expect(stopped).to_be_visible()
     found = json.loads(command_line(demo_copy.root, "status", "demo", "--json").stdout)
     assert found["stale"] or not found["extractors"]
     page.get_by_role("button", name="Look for changes").click()
