@@ -32,7 +32,7 @@ FEWEST = 10
 """Different pictures below which nothing is compared."""
 MOST = 1_000
 """Answers used; more of them settle nothing that these do not."""
-DOUBT = 0.2
+DOUBT = 0.17
 """Sum of the chances, an upper bound of the chance that any of them is better (Bonferroni)."""
 SMALL = 0.1
 MARGIN = 0.02
@@ -48,10 +48,12 @@ _MISFIT = 0.03
 _SPREAD_OF_LOOKS = 0.2
 """Standard deviation of accuracy between looks that share nothing, before anything is known; less by what they share.
 Sizes of one network hold pictures for alike by .8 and seldom differ by more than two points."""
-_LUCK, _LUCK_AT = 0.042, 30
-"""Training luck at so many answers: looks of equal worth differ by this much once they have learnt from the same few
-answers, less, by a fourth root, if they share much: .9 to 1.1 of it in all five collections, and simulated. No figure
+_LUCK = 0.042
+"""Training luck at 30 answers: looks of equal worth differ by this much once they have learnt from the same few
+answers, less, by a fourth root, if they share much: .8 to 1.2 of it in all five collections, and simulated. No figure
 of the answers foretells it."""
+_FEW, _FADES = 30, 0.2
+"""Luck, and what support is worth in accuracy, fall with this power of the answers: measured at 30, 60, 100 and 200."""
 _STEPS = (5, 10, 15, 20, 30, 50, 80, 120, 200)
 _CURVE = (10, 20, 40, 80, 160, 320, 640)
 _REPEATS = 20
@@ -74,7 +76,7 @@ class LookScore:
     lead_low: float
     lead_high: float
     verdict: str
-    """"best", "level" (too close to call) or "worse"."""
+    """"best", "level" (too close to call; once it is decided: not better, perhaps as good) or "worse"."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ class Judged:
     spread: np.ndarray
     """(q,) standard deviation of the lead"""
     level: np.ndarray
-    """(q,) bool: too close to call with the best one, which is not among them"""
+    """(q,) bool: too close to call with the best one, which is not among them; once it is decided, perhaps as good"""
     decided: bool
     early: bool
     more_labels: int | None
@@ -174,17 +176,21 @@ def judge(looks: Sequence[Look], y: np.ndarray, groups: np.ndarray | None) -> Ju
     independent = len(np.unique(groups))
     _, different = np.unique(groups, return_index=True)
     apart = [gram[np.ix_(different, different)] for gram in grams]
-    lead, spread = _leads(supports, covariance(lost, place, groups), apart, best, int(place.max()) + 1)
+    lead, doubt, luck = _leads(supports, covariance(lost, place, groups), apart, best, int(place.max()) + 1)
+    spread = np.hypot(doubt, luck)
     chances = _chances(lead, spread, best)
     early = independent < FEWEST
     decided = len(looks) > 1 and not early and bool(chances.sum() < DOUBT)
-    level = np.full(len(looks), early) if decided or early else chances >= min(SMALL, float(chances.max()))
+    if decided:
+        level = lead > -MARGIN  # none of them better, some perhaps as good
+    else:
+        level = np.full(len(looks), True) if early else chances >= min(SMALL, float(chances.max()))
     level[best] = False
     more: int | None = 0 if decided else None
     if early:
         more = FEWEST - independent
     elif len(looks) > 1 and not decided:
-        more = _settled_after(lead, spread, best, independent)
+        more = _settled_after(lead, doubt, luck, best, independent)
     accuracy = [balanced(hits(each, place), place, groups) for each in scores]
     order = np.argsort(-supports, kind="stable")
     return Judged(best, order, accuracy, lead, spread, level, decided, early, more)
@@ -261,18 +267,19 @@ def _used(y: np.ndarray) -> np.ndarray:
 
 def _leads(
     supports: np.ndarray, strayed: np.ndarray, grams: list[np.ndarray], best: int, classes: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """(q,) leads over the best look in accuracy, and their standard deviations; `strayed` (q, q) covariance of mean
-    losses, `grams` the looks' products of pictures that are no near-duplicates."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(q,) leads over the best look in accuracy, their standard deviations, and those of training luck; `strayed`
+    (q, q) covariance of mean losses, `grams` the looks' products of pictures that are no near-duplicates."""
     answers = len(grams[0])
+    fading = (_FEW / answers) ** _FADES
     unlike = np.array([0.0 if at == best else 1 - _alike(grams[best], gram) for at, gram in enumerate(grams)])
     variance = np.maximum(strayed.diagonal() + strayed[best, best] - 2 * strayed[best], 0)
     variance *= 1 + _FEW_EACH * classes / answers
     variance = _SPREAD**2 * variance + _MISFIT**2 * unlike
     prior = (_SPREAD_OF_LOOKS * unlike) ** 2
     trust = prior / (prior + variance + 1e-12)
-    luck = _LUCK**2 * np.sqrt(unlike) * _LUCK_AT / answers
-    return _POINTS_PER_SUPPORT * (supports - supports[best]) * trust, np.sqrt(variance * trust + luck)
+    lead = _POINTS_PER_SUPPORT * fading * (supports - supports[best]) * trust
+    return lead, np.sqrt(variance * trust), _LUCK * fading * unlike**0.25
 
 
 def _alike(a: np.ndarray, b: np.ndarray) -> float:
@@ -290,10 +297,11 @@ def _chances(lead: np.ndarray, spread: np.ndarray, best: int) -> np.ndarray:
     return found
 
 
-def _settled_after(lead: np.ndarray, spread: np.ndarray, best: int, answers: int) -> int | None:
+def _settled_after(lead: np.ndarray, doubt: np.ndarray, luck: np.ndarray, best: int, answers: int) -> int | None:
     """Further answers after which one would be recommended, if the leads stay what they seem."""
     for more in _STEPS:
-        if _chances(lead, spread * np.sqrt(answers / (answers + more)), best).sum() < DOUBT:
+        left = answers / (answers + more)
+        if _chances(lead, np.hypot(doubt * np.sqrt(left), luck * left**_FADES), best).sum() < DOUBT:
             return more
     return None
 
@@ -308,6 +316,9 @@ def _sentence(scores: list[LookScore], decided: bool, more: int | None, default:
     against = f"{_figure(best)} against {_figure(second)} right"
     contrary = best.balanced_accuracy < second.balanced_accuracy
     if decided:
+        if second.verdict == "level":
+            told = f"“{best.title}” is a sound choice: nothing here is likely to be more than two points better"
+            return f"{told} ({_figure(best)} right; “{second.title}” {_figure(second)})."
         if contrary:
             return f"“{best.title}” suits this better than “{second.title}”: surer of its answers ({against})."
         return f"“{best.title}” tells these apart better than “{second.title}”: {against}."
