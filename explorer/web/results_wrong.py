@@ -200,7 +200,7 @@ def methods(asked: Asked) -> None:
             return
         future = comparing.begin(key, partial(comparing.methods, asked.judgement))
     if not future.done():
-        _waiting(key)
+        _waiting(key, [True])
         return
     try:
         compared = future.result()
@@ -229,11 +229,12 @@ def methods(asked: Asked) -> None:
 
 
 @st.fragment(run_every=1.0)
-def _waiting(key: Hashable) -> None:
+def _waiting(key: Hashable, first: list[bool]) -> None:
     """Until the comparison is there; the rest of the page can be used meanwhile."""
     future = comparing.begun(key)
-    if future is None or future.done():
+    if (future is None or future.done()) and not first:  # not within the run that draws the page
         st.rerun()
+    first.clear()
     st.caption("Comparing; this takes some seconds. You can go on meanwhile.")
 
 

@@ -16,15 +16,20 @@ def busy(jobs: Sequence[Job]) -> bool:
     return any(job.state in BUSY for job in jobs)
 
 
-@st.fragment(run_every=1.0)
 def watch(rt: Runtime, dataset_id: str, narrow: bool = False) -> None:
     """The job that runs, looked at every second; when it has ended the whole page is drawn anew. `narrow`: the button
     stands below the bar, for the sidebar."""
+    _watched(rt, dataset_id, narrow, [True])
+
+
+@st.fragment(run_every=1.0)
+def _watched(rt: Runtime, dataset_id: str, narrow: bool, first: list[bool]) -> None:
     running = [job for job in rt.jobs.list(dataset_id) if job.state in BUSY]
     for job in running[:1]:
         _progress(rt, job, narrow)
-    if not running:
+    if not running and not first:  # not within the run that draws the page, which would be broken off half-way
         st.rerun()
+    first.clear()
 
 
 def ended(jobs: Sequence[Job]) -> str:

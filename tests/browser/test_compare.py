@@ -14,6 +14,7 @@ pytestmark = pytest.mark.browser
 expect.set_options(timeout=60_000)
 
 
+@pytest.mark.timeout(900)
 def test_recommended_tried_and_circled(server: RunningApp, page: Page) -> None:
     question = answered(Workspace(server.workspace), "Is it an animal, a plant or a person?")
     page.goto(server.entering(f"/compare?d=demo&q={question}"))

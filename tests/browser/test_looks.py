@@ -35,7 +35,7 @@ def test_a_way_of_looking_is_tried_and_shows_what_lies_near(start_server, demo_c
     page.get_by_role("button", name="Another example").click()
     expect(own.nth(0)).not_to_have_attribute("src", str(before))
     expect(page).to_have_url(re.compile("look="))
-    assert own.nth(0).get_attribute("src") == own.nth(1).get_attribute("src")
+    expect(own.nth(1)).to_have_attribute("src", str(own.nth(0).get_attribute("src")))
 
     # a trial: the work is in sight wherever the page stands, and then its pictures are there
     card = page.locator(".st-key-look-phash")

@@ -219,6 +219,7 @@ def test_pictures_are_uploaded_and_looked_at(start_server, workspace, page: Page
     assert [path.name for path in (workspace.root / "uploads").rglob("*.*")] == ["tools.zip"]
 
 
+@pytest.mark.timeout(900)
 def test_work_that_was_begun_can_be_stopped_and_goes_on_later(start_server, demo_copy, page: Page) -> None:
     shutil.rmtree(demo_copy.root / "demo" / "features")
     app = start_server(demo_copy)
