@@ -83,7 +83,8 @@ def test_every_route_asks_authorise(rt, client, space, monkeypatch):
 
     monkeypatch.setattr(gate, "person_of", lambda *_: Person("nobody", "nobody", "none"))
     for rule in routes.RULES:
-        path = rule.path.format(dataset="demo", hash=space.hashes[0], space=space.key, gen=space.generation)
+        names = {"space": space.key, "gen": space.generation, "other": space.key, "other_gen": space.generation}
+        path = rule.path.format(dataset="demo", hash=space.hashes[0], **names)
         answer = client.request(rule.method, path, headers={"x-explorer": "1", "origin": HOST})
         assert answer.status_code == 403, rule.path
 
