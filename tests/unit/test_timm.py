@@ -75,7 +75,6 @@ def test_the_end_and_the_layers_are_what_timm_gives(
 
 
 def test_converted_it_still_says_what_timm_says(folder: Path, tmp_path: Path) -> None:
-    pytest.importorskip("openvino")
     network, scaled = saved(folder, "test_resnet", 7)
     with torch.no_grad():
         end = network.forward_head(network.forward_features(scaled), pre_logits=True).numpy()
