@@ -23,6 +23,7 @@ def map_page(n: int) -> None:
     state, query = st.session_state, st.query_params
     by = query.get("by", "column:kind")
     kind = {"column:year": "number", "none": "none"}.get(by, "category")
+    time.sleep(float(query.get("slow", 0)))
     scale = {"min": 1900, "max": 2020} if kind == "number" else legend(n)
     xy, kinds = world(n)
 

@@ -137,6 +137,20 @@ def test_lasso_by_shift_and_clearing_from_the_page(page: Page, components: str) 
     expect(page.get_by_text("1,500 pictures")).to_be_visible()
 
 
+def test_cleared_from_the_page_before_the_server_had_answered_the_lasso(page: Page, components: str) -> None:
+    surface = open_map(page, components, "slow=1.5")
+    expect(page.get_by_text("rows: none")).to_be_visible()
+    page.wait_for_timeout(500)
+    page.keyboard.down("Shift")
+    circle(page, surface, 0.42, 0.35, 90)
+    page.keyboard.up("Shift")
+    page.wait_for_timeout(300)
+    assert int(surface.get_attribute("data-chosen") or "0") > 50
+    page.get_by_role("button", name="Clear from the page").click()
+    expect(surface).to_have_attribute("data-chosen", "0", timeout=6_000)
+    expect(page.get_by_text("1,500 pictures")).to_be_visible()
+
+
 def test_legend_hides_isolates_and_keeps_hidden_dots_out_of_the_lasso(page: Page, components: str) -> None:
     surface = open_map(page, components)
     circle_class = page.locator(".mp-class", has_text="circle")

@@ -9,7 +9,7 @@ import streamlit as st
 
 from explorer.web.components.shared.assets import script, style
 from explorer.web.components.shared.polygon import points_in_polygon
-from explorer.web.components.shared.triggers import on_trigger, trigger_value
+from explorer.web.components.shared.triggers import heard, on_trigger, trigger_value
 
 __all__ = ["PARTS", "encoded", "map_view", "points_in_polygon"]
 
@@ -64,6 +64,7 @@ def map_view(
         "n": int(n),
         "colour": dict(colour),
         "selection": encoded(selection, n),
+        "heard": heard(key),
         "hidden": list(hidden),
         "labels": [{"x": float(each["x"]), "y": float(each["y"]), "text": str(each["text"])} for each in labels],
         "filter": filter,

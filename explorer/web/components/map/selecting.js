@@ -1,6 +1,6 @@
 // Selecting on the map: the lasso, what is chosen, the keys, and the words about it.
 
-const ECHO_MS = 4000;
+const ECHO_MS = 10000;
 
 const Selecting = {
   setLasso(on) {
@@ -83,10 +83,8 @@ const Selecting = {
       this.sendClear();
       return;
     }
-    this.told = count;
-    this.toldAt = performance.now();
     const codes = this.legend.hiddenCodes();
-    this.trigger("lasso", { polygon, count, by: this.data.colour.by, hidden: this.legend.hiddenLabels(), hidden_codes: codes });
+    this.tellServer("lasso", { polygon, count, by: this.data.colour.by, hidden: this.legend.hiddenLabels(), hidden_codes: codes });
   },
 
   clear() {
@@ -97,29 +95,31 @@ const Selecting = {
   },
 
   sendClear() {
-    this.told = 0;
-    this.toldAt = performance.now();
-    this.trigger("clear", { at: Date.now() });
+    this.tellServer("clear", {});
   },
 
-  /** What the server says is selected. For a moment after a lasso the echo of an earlier one must not undo it. */
+  tellServer(name, value) {
+    this.sent = Math.max(Date.now(), (this.sent ?? 0) + 1);
+    this.sentAt = performance.now();
+    this.trigger(name, { ...value, at: this.sent });
+  },
+
+  /** What the server says is selected, unless it has not heard yet what was done here last; not waited for for ever. */
   takeSelection(fresh = false) {
-    const { selection } = this.data;
-    const signature = JSON.stringify(selection ?? null);
+    const { selection, heard } = this.data;
+    const signature = JSON.stringify([selection ?? null, heard ?? null]);
     if (signature === this.selected && !fresh) return;
     this.selected = signature;
-    const before = { chosen: this.points.chosen, chosenCount: this.points.chosenCount };
+    clearTimeout(this.echo);
+    const wait = this.sent && heard !== this.sent ? ECHO_MS - (performance.now() - this.sentAt) : 0;
+    if (wait > 0 && !fresh) {
+      this.echo = setTimeout(() => this.points && this.takeSelection(true), wait);
+      return;
+    }
     if (!selection) this.points.chooseNone();
     else if (selection.polygon) this.points.choose(selection.polygon);
     else if (selection.bits) this.points.chooseRows(rowsOfBits(selection.bits));
     else this.points.chooseRows(selection.rows);
-    const wait = ECHO_MS - (performance.now() - (this.toldAt ?? -ECHO_MS));
-    if (selection && wait > 0 && this.points.chosenCount !== this.told) {
-      Object.assign(this.points, before);
-      clearTimeout(this.echo);
-      this.echo = setTimeout(() => this.points && this.takeSelection(true), wait);
-      return;
-    }
     this.surface.dataset.chosen = String(this.points.chosenCount);
     this.showChosen();
   },

@@ -15,9 +15,17 @@ def on_trigger(key: str, name: str, handler: Callable[[Any], None]) -> Callable[
     def callback() -> None:
         value = st.session_state[key].get(name)
         if value is not None:
+            if isinstance(value, dict) and "at" in value:
+                st.session_state[f"{key}:heard"] = value["at"]
             handler(value)
 
     return callback
+
+
+def heard(key: str) -> Any:
+    """The `at` of the last event of component `key` that was handled: what the browser did after it, the script that
+    runs does not know yet."""
+    return st.session_state.get(f"{key}:heard")
 
 
 def trigger_value(result: Any, name: str) -> Any:

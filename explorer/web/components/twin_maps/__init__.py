@@ -7,7 +7,7 @@ import streamlit as st
 
 from explorer.web.components.map import PARTS, encoded
 from explorer.web.components.shared.assets import script, style
-from explorer.web.components.shared.triggers import on_trigger, trigger_value
+from explorer.web.components.shared.triggers import heard, on_trigger, trigger_value
 
 
 class Side(NamedTuple):
@@ -60,7 +60,15 @@ def twin_maps(
         }
         for each in (left, right)
     ]
-    data = {"dataset": dataset, "sides": sides, "same": same, "filter": filter, "height": height, "similar": True}
+    data = {
+        "dataset": dataset,
+        "sides": sides,
+        "heard": heard(key),
+        "same": same,
+        "filter": filter,
+        "height": height,
+        "similar": True,
+    }
     result = _component(
         key=key,
         data=data,

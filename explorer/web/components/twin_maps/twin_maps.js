@@ -80,7 +80,7 @@ class TwinMaps {
       const { title, ...own } = data.sides[side];
       this.titles[side].textContent = title;
       view.update({
-        data: { ...own, dataset: data.dataset, height: data.height, filter: data.filter, similar: data.similar,
+        data: { ...own, dataset: data.dataset, heard: data.heard, height: data.height, filter: data.filter, similar: data.similar,
           labels: [], hidden: [], lasso: true, tellHidden: false },
         setTriggerValue: (name, value) => setTriggerValue(name, { ...value, side }),
       });
@@ -97,6 +97,8 @@ class TwinMaps {
   /** What is chosen on one side, chosen on the other; the server says the same a moment later. */
   async mirror(side) {
     const [from, to] = [this.views[side], this.views[1 - side]];
+    to.sent = from.sent;
+    to.sentAt = from.sentAt;
     let across;
     try {
       across = await this.across;
@@ -108,8 +110,6 @@ class TwinMaps {
       const rows = from.points.chosenRows(from.points.n);
       to.points.chooseRows(across ? rows.map((row) => across[side][row]).filter((row) => row >= 0) : rows);
     } else to.points.chooseNone();
-    to.told = to.points.chosenCount;
-    to.toldAt = performance.now();
     to.surface.dataset.chosen = String(to.points.chosenCount);
     to.showChosen();
   }
