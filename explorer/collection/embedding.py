@@ -1,9 +1,10 @@
 """Where a dataset and extractors meet: every content is decoded and computed once, ever.
 
-Decoding runs ahead in threads, computing follows in others, and one thread puts both together in the order of the
-items. Several looks at one computation (the layers of a network) are computed once for all of them. Every flush writes
-the thumbnails first and the features after them, so a content that has features always has a thumbnail, and a killed
-run loses at most PART_ROWS pictures: what came after the last flush, and what was being computed then.
+Decoding runs ahead in threads, computing follows in others, one thread puts both together in the order of the items,
+and one writes. Several looks at one computation (the layers of a network) are computed once for all of them. Every
+flush writes the thumbnails first and the features after them, so a content that has features always has a thumbnail,
+and a killed run loses at most PART_ROWS pictures: what came after the last flush, and what was being computed or
+written then.
 """
 
 import time
@@ -34,6 +35,10 @@ DECODE_SIDE = 256
 extractors ran along with it, and thumbnails need it."""
 _AHEAD = 48
 """Contents that are being decoded or wait decoded; bounds the memory."""
+_FLUSH_AT = (PART_ROWS - _AHEAD) // 2
+"""Pictures handed on, not yet written; as many again may be on their way to the disk, and those decoded ahead."""
+_HANDED = 4
+"""Contents that a decoding thread takes at once: to hand over each one costs a cheap extractor a tenth of its speed."""
 
 
 @dataclass(frozen=True)
@@ -156,12 +161,14 @@ class _Run:
         self._pictures: list[Picture] = []
         self._computations = _computations(extractors)
         self._unwritten = 0
-        """Pictures handed on of which not everything is on disk."""
+        """Pictures handed on of which not everything has been given to the writing thread."""
         self._flushed_at = time.monotonic()
         dataset.source  # noqa: B018  (opened here, before several threads ask for it)
         self._threads = usable_cores()
         self._meter = Meter("Looking at the pictures", len(tasks), progress)
         self._compute_pool: ThreadPoolExecutor
+        self._write_pool: ThreadPoolExecutor
+        self._writing: Future[None] | None = None
 
     def work(self, cancelled: Callable[[], bool] | None) -> bool:
         """Do the tasks. True if cancelled."""
@@ -169,13 +176,14 @@ class _Run:
         with (
             ThreadPoolExecutor(self._threads, "decode") as decoding,
             ThreadPoolExecutor(self._threads, "compute") as self._compute_pool,
+            ThreadPoolExecutor(1, "write") as self._write_pool,
         ):
-            results = _in_order(decoding, self._prepare, self.tasks)
+            results = _in_order(decoding, self._prepare_some, self.tasks)
             try:
                 for ready in results:
                     self._take(ready)
                     # a picture counts from when it is handed on to be computed; those decoded ahead are allowed for
-                    if self._unwritten >= PART_ROWS - _AHEAD or time.monotonic() - self._flushed_at >= FLUSH_SECONDS:
+                    if self._unwritten >= _FLUSH_AT or time.monotonic() - self._flushed_at >= FLUSH_SECONDS:
                         self._flush()
                     if cancelled is not None and cancelled():
                         stopped = True
@@ -185,7 +193,11 @@ class _Run:
             finally:
                 results.close()
                 self._write()  # after an error too: what was computed is kept
+                self._wait_written()
         return stopped
+
+    def _prepare_some(self, tasks: list[_Task]) -> list[_Ready]:
+        return [self._prepare(task) for task in tasks]
 
     def _prepare(self, task: _Task) -> _Ready:
         """In a decoding thread: bytes to the inputs of the extractors and a thumbnail."""
@@ -276,7 +288,7 @@ class _Run:
             while computation.running and computation.running[0][1].done():
                 self._collect(computation)
         self._write()
-        if self._unwritten > PART_ROWS // 2:
+        if self._unwritten > _FLUSH_AT // 2:
             self._finish()
             self._write()
 
@@ -288,11 +300,17 @@ class _Run:
                 self._collect(computation)
 
     def _write(self) -> None:
-        """Thumbnails, then features."""
-        self.dataset.pictures.add_many(self._pictures)
-        self._pictures = []
-        for writer in self.writers:
-            writer.flush()
+        """Have the thumbnails written, then the features, while the next are decoded; the last write is waited for."""
+        self._wait_written()
+        pictures, self._pictures = self._pictures, []
+        rows = [(writer, writer.take()) for writer in self.writers]
+
+        def write() -> None:
+            self.dataset.pictures.add_many(pictures)
+            for writer, taken in rows:
+                writer.write(taken)
+
+        self._writing = self._write_pool.submit(write)
         on_their_way = [
             ready
             for computation in self._computations
@@ -300,6 +318,12 @@ class _Run:
             for ready in batch
         ]
         self._unwritten, self._flushed_at = len({ready.task.hash for ready in on_their_way}), time.monotonic()
+
+    def _wait_written(self) -> None:
+        """Raises what went wrong while writing."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
 
 
 def _computations(extractors: Sequence[Extractor]) -> list[_Computation]:
@@ -310,17 +334,19 @@ def _computations(extractors: Sequence[Extractor]) -> list[_Computation]:
     return [_Computation(each) for each in together.values()]
 
 
-def _in_order(pool: ThreadPoolExecutor, prepare: Callable[[_Task], _Ready], tasks: list[_Task]) -> Generator[_Ready]:
+def _in_order(
+    pool: ThreadPoolExecutor, prepare: Callable[[list[_Task]], list[_Ready]], tasks: list[_Task]
+) -> Generator[_Ready]:
     """`map` that runs at most _AHEAD tasks ahead of what was taken, and on closing drops what has not begun."""
-    waiting: deque[Future[_Ready]] = deque()
-    pending = iter(tasks)
+    waiting: deque[Future[list[_Ready]]] = deque()
+    pending = (tasks[start : start + _HANDED] for start in range(0, len(tasks), _HANDED))
     try:
         while True:
-            while len(waiting) < _AHEAD and (task := next(pending, None)) is not None:
-                waiting.append(pool.submit(prepare, task))
+            while len(waiting) < _AHEAD // _HANDED and (some := next(pending, None)) is not None:
+                waiting.append(pool.submit(prepare, some))
             if not waiting:
                 return
-            yield waiting.popleft().result()
+            yield from waiting.popleft().result()
     finally:
         for future in waiting:
             future.cancel()

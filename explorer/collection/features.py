@@ -218,8 +218,17 @@ class FeatureWriter:
 
     def flush(self) -> None:
         """Put what was appended on disk."""
-        while self._pending:
-            some, self._pending = self._pending[:PART_ROWS], self._pending[PART_ROWS:]
+        self.write(self.take())
+
+    def take(self) -> list[tuple[bytes, np.ndarray]]:
+        """What was appended and not yet taken, to be handed to `write`, perhaps in another thread."""
+        taken, self._pending = self._pending, []
+        return taken
+
+    def write(self, taken: list[tuple[bytes, np.ndarray]]) -> None:
+        """Put on disk what was taken; one call at a time."""
+        for start in range(0, len(taken), PART_ROWS):
+            some = taken[start : start + PART_ROWS]
             scales, rows = _packed(np.stack([values for _, values in some]))
             if self._next_part == 1 and not (self._store.folder / "manifest.json").exists():
                 write_json(self._store.folder / "manifest.json", self._store._manifest)
