@@ -2,7 +2,8 @@
 
 A benchmark is a module of this package with `run() -> {"figures": {id: number}, "detail": {…}}`. It may have
 `TARGETS = {id: ">= 60"}`, and `plot(result) -> plotly figure`. `--json` prints one JSON object as the last line;
-without it a table is printed and a plot is written to benchmarks/results/.
+without it a table is printed and a plot is written to benchmarks/results/. What a module's `markdown(result)` gives is
+put into README.md by `--readme`, between `<!-- NAME -->` and `<!-- end NAME -->`.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from typing import Any
 from benchmarks.machine import commit, machine
 
 RESULTS = Path(__file__).resolve().parent / "results"
+README = Path(__file__).resolve().parents[1] / "README.md"
 COMPARE = {">=": lambda a, b: a >= b, "<=": lambda a, b: a <= b, "=": lambda a, b: a == b}
 
 
@@ -87,6 +89,16 @@ def plot(result: dict[str, Any], targets: dict[str, str]) -> Any:
     return chart
 
 
+def quote(name: str, text: str, readme: Path = README) -> None:
+    """Put `text` in place of what stands in the README between the marks of benchmark `name`."""
+    opening, closing = f"<!-- {name} -->", f"<!-- end {name} -->"
+    before, found, rest = readme.read_text(encoding="utf-8").partition(opening)
+    _, ended, after = rest.partition(closing)
+    if not found or not ended:
+        raise ValueError(f"{readme.name} has no place marked {opening} … {closing}.")
+    readme.write_text(f"{before}{opening}\n{text.strip()}\n{closing}{after}", encoding="utf-8")
+
+
 def write_plot(module: ModuleType, result: dict[str, Any], targets: dict[str, str]) -> list[Path]:
     """results/NAME.html, and NAME.png where there is a Chromium to take it with."""
     from benchmarks.running import chromium, open_browser
@@ -114,6 +126,7 @@ def main() -> int:
     )
     parser.add_argument("name", nargs="?", help="one of them; without it, all")
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
+    parser.add_argument("--readme", action="store_true", help="put its table into README.md")
     parser.add_argument("--list", action="store_true", help="say what there is")
     options = parser.parse_args()
     if options.list:
@@ -128,6 +141,8 @@ def main() -> int:
         module = importlib.import_module(f"benchmarks.{name}")
         targets: dict[str, str] = getattr(module, "TARGETS", {})
         missed += any(not kept(targets[key], value) for key, value in result["figures"].items() if key in targets)
+        if options.readme and hasattr(module, "markdown"):
+            quote(name, module.markdown(result))
         if options.json:
             print(json.dumps(result, ensure_ascii=False), flush=True)
         else:

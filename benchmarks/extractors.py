@@ -186,6 +186,28 @@ def _seconds(work: Callable[[Any], Any], parts: list[Any], cores: int) -> float:
         return time.perf_counter() - start
 
 
+def markdown(result: dict[str, Any]) -> str:
+    """A row for each extractor: ten labels a class in each collection, and its speed."""
+    figures = result["figures"]
+    names = [key.removeprefix("images_per_s.") for key in figures if key.startswith("images_per_s.")]
+    places = [name.replace("_", " ") for name in NAMES]
+    lines = [
+        f"| | {' | '.join(places)} | pictures a second | of what the cores allow |",
+        "|---" * (len(NAMES) + 3) + "|",
+    ]
+    for name in names:
+        found = [figures[f"probe_10.{name}.{collection}"] for collection in NAMES]
+        best = [max(figures[f"probe_10.{other}.{collection}"] for other in names) for collection in NAMES]
+        cells = [f"**{_plain(one)}**" if one == most else _plain(one) for one, most in zip(found, best, strict=True)]
+        speeds = f"{figures[f'images_per_s.{name}']:,.0f} | {_plain(figures[f'rate_share.{name}'])}"
+        lines.append(f"| `{name}` | {' | '.join(cells)} | {speeds} |")
+    return "\n".join(lines)
+
+
+def _plain(value: float) -> str:
+    return f"{value:.2f}".removeprefix("0")
+
+
 def plot(result: dict[str, Any]) -> "go.Figure":
     """Ten labels a class, extractors by collections."""
     import plotly.graph_objects as go

@@ -75,6 +75,15 @@ def run(families_of: Sequence[str] = ()) -> dict[str, Any]:
     }
 
 
+def markdown(result: dict[str, Any]) -> str:
+    """A row for each extractor and layer: what stays after each change."""
+    names, changes, values = grid(result["figures"])
+    lines = [f"| | {' | '.join(changes)} |", "|---" * (len(changes) + 1) + "|"]
+    for name, row in zip(names, values, strict=True):
+        lines.append(f"| `{name}` | {' | '.join(f'{value:.2f}'.removeprefix('0') for value in row)} |")
+    return "\n".join(lines)
+
+
 def plot(result: dict[str, Any]) -> "go.Figure":
     """Extractors by changes, the darker the more stays."""
     import plotly.graph_objects as go

@@ -64,6 +64,20 @@ def _interval(values: np.ndarray) -> list[float]:
     return [round(float(end), 4) for end in np.percentile(again, [2.5, 97.5])]
 
 
+def markdown(result: dict[str, Any]) -> str:
+    """A row for each layer, from the earliest to the end."""
+    figures = result["figures"]
+    layers = list(dict.fromkeys(key.split(".")[1] for key in figures))
+    lines = [
+        f"| | {' | '.join(name.replace('_', ' ') for name in COLLECTIONS)} |",
+        "|---" * (len(COLLECTIONS) + 1) + "|",
+    ]
+    for layer in layers:
+        cells = [f"{figures[f'probe_10.{layer}.{name}']:.2f}".removeprefix("0") for name in COLLECTIONS]
+        lines.append(f"| {'the end' if layer == END else layer} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def plot(result: dict[str, Any]) -> "go.Figure":
     """A line for each collection over the layers, the earliest on the left, as in DeCAF."""
     import plotly.graph_objects as go

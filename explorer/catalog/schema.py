@@ -8,7 +8,7 @@ import secrets
 
 import sqlalchemy as sa
 
-REVISION = "0003"
+REVISION = "0004"
 """The migration that this code is written for."""
 
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
@@ -74,6 +74,9 @@ people = sa.Table(
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("created", sa.Double, nullable=False),
+    sa.Column("account", sa.Text),
+    sa.Column("address", sa.Text),
+    sa.Index("uq_people_account", "account", unique=True),
 )
 
 links = sa.Table(
@@ -89,6 +92,46 @@ links = sa.Table(
     sa.Column("revoked", sa.Double),
     sa.Column("created", sa.Double, nullable=False),
     sa.Column("last_used", sa.Double),
+    sa.Column("seats", sa.Integer),
+    sa.Column("start", sa.Text, nullable=False, server_default=""),
+    sa.Column("created_by", sa.Text, nullable=False, server_default=""),
+)
+
+# What a browser was let in for. Of the browser's secret only the hash is kept, as of the link's.
+grants = sa.Table(
+    "grants",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("browser", sa.Text, nullable=False),
+    sa.Column("link_id", sa.Text, sa.ForeignKey("links.id"), nullable=False, index=True),
+    sa.Column("person_id", sa.Text, sa.ForeignKey("people.id"), nullable=False),
+    sa.Column("created", sa.Double, nullable=False),
+    sa.Column("last_used", sa.Double),
+    sa.Column("given_back", sa.Double),
+    sa.UniqueConstraint("browser", "link_id"),
+)
+
+# What accounts may do, by address ("ada@museum.org") or domain ("@museum.org").
+roles = sa.Table(
+    "roles",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("pattern", sa.Text, nullable=False),
+    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("scope", sa.JSON, nullable=False),
+    sa.Column("created", sa.Double, nullable=False),
+    sa.Column("revoked", sa.Double),
+)
+
+# Which pictures somebody was handed to answer, and until when nobody else is.
+claims = sa.Table(
+    "claims",
+    metadata,
+    sa.Column("question_id", sa.Text, sa.ForeignKey("questions.id"), nullable=False),
+    sa.Column("uid", sa.Text, nullable=False),
+    sa.Column("person_id", sa.Text, nullable=False),
+    sa.Column("until", sa.Double, nullable=False),
+    sa.PrimaryKeyConstraint("question_id", "uid", "person_id"),
 )
 
 questions = sa.Table(

@@ -1,7 +1,8 @@
 """Who may do what: one question, `authorise`, asked by every page and every route; and what the door checks.
 
-Today there is one person, the owner of this computer, who holds everything; whoever does not bring this launch's cookie
-is nobody and holds nothing. Links with roles add people here, not elsewhere.
+A person holds grants: a role on everything, on one dataset, or on one question of it. The owner of this computer, let
+in by this launch's link, holds everything; links and accounts give the others what they may; who holds nothing is
+nobody.
 """
 
 import hashlib
@@ -14,30 +15,56 @@ from urllib.parse import urlsplit
 
 from explorer.errors import BadInput, Refused
 
-ACTIONS = ("look", "label", "edit", "own")
-"""Each holds those before it."""
+ACTIONS = ("see", "look", "label", "edit", "own")
+"""Each holds those before it. See: pictures and what is written under them. Look: the map, the questions, what came of
+them. Label: answer. Edit: questions, classes, decisions. Own: everything, and who else may."""
+ROLES = ACTIONS[1:]
+"""What a link or an account can be given."""
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 
 
 @dataclass(frozen=True)
-class Person:
-    """Somebody who was let in. `role` is the strongest action they hold, on everything."""
-
-    id: str
-    name: str
-    role: str
-
-    @classmethod
-    def local_owner(cls) -> "Person":
-        return cls("local", "you", "own")
-
-
-@dataclass(frozen=True)
 class Scope:
-    """What is asked about: everything, a dataset, or one question of it."""
+    """What is asked about or granted: everything, a dataset, or one question of it."""
 
     dataset: str = ""
     question: str = ""
+
+
+@dataclass(frozen=True)
+class Grant:
+    """A role within a scope. `id` names what it came from, so that it can be given back; "" for this launch's link."""
+
+    role: str
+    scope: Scope = Scope()
+    id: str = ""
+    title: str = ""
+
+    def allows(self, action: str, what: Scope) -> bool:
+        """A grant for one question lets its pictures be seen, and nothing else of the dataset."""
+        if self.role not in ROLES or self.scope.dataset not in ("", what.dataset):
+            return False
+        if self.scope.question in ("", what.question):
+            return ACTIONS.index(action) <= ACTIONS.index(self.role)
+        return action == "see" and not what.question
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who was let in, with what they hold."""
+
+    id: str
+    name: str
+    grants: tuple[Grant, ...] = ()
+
+    @classmethod
+    def local_owner(cls) -> "Person":
+        return cls("local", "you", (Grant("own"),))
+
+
+def may(who: Person | None, action: str, what: Scope) -> bool:
+    """Whether `who` may do `action` with `what`."""
+    return who is not None and action in ACTIONS and any(each.allows(action, what) for each in who.grants)
 
 
 def authorise(who: Person | None, action: str, what: Scope) -> None:
@@ -45,10 +72,13 @@ def authorise(who: Person | None, action: str, what: Scope) -> None:
     if action not in ACTIONS:
         raise Refused(f"Nobody may '{action}': there is no such action.")
     if who is None:
-        raise Refused("Open the app with the link printed where it was started.")
-    if who.role not in ACTIONS or ACTIONS.index(who.role) < ACTIONS.index(action):
+        raise Refused("Open the app with the link that you were given, or the one printed where it was started.")
+    if not may(who, action, what):
+        held = [each.role for each in who.grants if each.scope.dataset in ("", what.dataset)]
         where = f" in '{what.dataset}'" if what.dataset else ""
-        raise Refused(f"You may {who.role} here, which does not allow to {action}{where}; ask the owner for more.")
+        if not held:
+            raise Refused(f"The links that you were given do not lead{where or ' here'}; ask the owner for one.")
+        raise Refused(f"You may {' and '.join(held)} here, but not {action} this{where}; ask the owner for more.")
 
 
 @dataclass(frozen=True)

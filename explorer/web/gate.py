@@ -1,21 +1,23 @@
 """The door: every request to the server passes here before Streamlit or one of our routes sees it.
 
-A page from elsewhere must not be able to use somebody's open browser (DNS rebinding, cross-site posts), and another
-user of the same computer must not be able to read the collection: so the Host and Origin are checked, and a cookie
-made from the secret of this launch is asked for.
+A page from elsewhere must not be able to use somebody's open browser (DNS rebinding, cross-site posts), and whoever was
+not let in must not be able to read the collection: so the Host and Origin are checked, and a cookie is asked for, of
+this launch or of a link.
 """
 
 import html
 from urllib.parse import parse_qs, urlsplit
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from explorer.sharing.access import LaunchToken, Person, host_allowed, origin_allowed
+from explorer.web.visitors import Visitors, cookie_name
 
-OPEN_PATHS = frozenset({"/enter", "/_stcore/health"})
+OPEN_PATHS = frozenset({"/enter", "/join", "/join.js", "/join/about", "/_stcore/health"})
 COOKIE_DAYS = 30
 _HEADERS = {
     "x-content-type-options": "nosniff",
@@ -24,29 +26,23 @@ _HEADERS = {
 }
 
 
-def cookie_name(port: int | str | None) -> str:
-    """Cookies do not tell ports apart; two collections opened on one computer must not throw each other out."""
-    return f"explorer_{port or 80}"
-
-
-def person_of(connection: HTTPConnection, token: LaunchToken) -> Person | None:
-    """Who asks: the local owner if the browser brings this launch's cookie, else nobody."""
-    value = connection.cookies.get(cookie_name(connection.url.port), "")
-    return Person.local_owner() if token.cookie_matches(value) else None
+def person_of(connection: HTTPConnection, visitors: Visitors) -> Person | None:
+    """Who asks, or None."""
+    return visitors.of(connection.cookies, connection.url.port)
 
 
 class Gate:
-    """ASGI middleware: refuses foreign hosts and origins, asks for the launch cookie, adds security headers."""
+    """ASGI middleware: refuses foreign hosts and origins, asks who it is, adds security headers."""
 
-    def __init__(self, app: ASGIApp, token: LaunchToken) -> None:
+    def __init__(self, app: ASGIApp, visitors: Visitors) -> None:
         self.app = app
-        self.token = token
+        self.visitors = visitors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        refusal = self._refusal(scope)
+        refusal = await self._refusal(scope)
         if refusal is None:
             await self.app(scope, receive, _with_headers(send))
         elif scope["type"] == "websocket":
@@ -54,7 +50,7 @@ class Gate:
         else:
             await refusal(scope, receive, _with_headers(send))
 
-    def _refusal(self, scope: Scope) -> Response | None:
+    async def _refusal(self, scope: Scope) -> Response | None:
         connection = HTTPConnection(scope)
         headers = Headers(scope=scope)
         host = headers.get("host", "")
@@ -64,11 +60,19 @@ class Gate:
         origin = headers.get("origin")
         if changes and origin is not None and not origin_allowed(origin, host):
             return PlainTextResponse("This request comes from another site.", 403)
-        if scope["path"] in OPEN_PATHS or person_of(connection, self.token) is not None:
+        if scope["path"] in OPEN_PATHS:
+            return None
+        if self.visitors.at_once(connection.cookies, connection.url.port):
+            person = person_of(connection, self.visitors)
+        else:
+            person = await run_in_threadpool(person_of, connection, self.visitors)
+        if person is not None and person.grants:
             return None
         if "text/html" in headers.get("accept", "") and scope["path"].count("/") <= 1:
             return HTMLResponse(_CLOSED, 403)
-        return PlainTextResponse("Open the app with the link printed where it was started.", 403)
+        return PlainTextResponse(
+            "Open the app with the link that you were given, or the one printed where it was started.", 403
+        )
 
 
 def _with_headers(send: Send) -> Send:
@@ -110,7 +114,8 @@ def safe_next(target: str) -> str:
     return "/" if "token" in parse_qs(parts.query) else target
 
 
-def _page(title: str, text: str) -> str:
+def page(title: str, text: str) -> str:
+    """A small page of our own; `text` is HTML."""
     return f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>
 <meta name="viewport" content="width=device-width">
 <style>body{{font:16px/1.6 system-ui,sans-serif;color:#1c2423;background:#f4f5f4;margin:0;display:grid;
@@ -120,8 +125,10 @@ code{{background:#f4f5f4;padding:.1em .4em;border-radius:4px}}</style>
 <main><h1>{html.escape(title)}</h1>{text}</main></html>"""
 
 
-_CLOSED = _page(
+_CLOSED = page(
     "This collection is closed to strangers",
-    "<p>Open the app with the link that was printed where it was started: it ends in <code>/enter?token=…</code> "
-    "and is new at every start.</p><p>After that, every link to a view of the collection works in this browser.</p>",
+    "<p>Open it with the link that you were sent. If it worked before, it has ended or was taken back: ask who sent it "
+    "for a new one.</p><p>If the app runs on your own computer, open it with the link that was printed where it was "
+    "started: it ends in <code>/enter?token=…</code> and is new at every start. After that, every link to a view of "
+    "the collection works in this browser.</p>",
 )

@@ -5,7 +5,7 @@ declared with the action it needs, and that action is authorised before its func
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,22 +55,37 @@ class Call:
 
 @dataclass(frozen=True)
 class Rule:
-    """What a route needs: the action that `authorise` is asked about, and the method."""
+    """What a route needs: the action that `authorise` is asked about, and the method. `where` says whether the request
+    names a question, to which a grant may be limited: in its "query", in its "body", or "" where it names none."""
 
     path: str
     action: str
     method: str
     function: Callable[[Call], Response]
+    where: str = ""
+
+    def scope(self, dataset: str, query: Mapping[str, str], body: bytes) -> Scope:
+        """What a request is about. Nothing is read but the names: the function checks what they stand for."""
+        if self.where == "query":
+            return Scope(dataset, str(query.get("question", "")))
+        if self.where == "body":
+            try:
+                said = json.loads(body)
+            except ValueError:
+                return Scope(dataset)
+            named = said.get("question") if isinstance(said, dict) else None
+            return Scope(dataset, named if isinstance(named, str) else "")
+        return Scope(dataset)
 
 
 RULES: list[Rule] = []
 
 
 def rule(
-    path: str, action: str, method: str = "GET"
+    path: str, action: str, method: str = "GET", where: str = ""
 ) -> Callable[[Callable[[Call], Response]], Callable[..., Response]]:
     def register(function: Callable[[Call], Response]) -> Callable[[Call], Response]:
-        RULES.append(Rule(f"/x/{{dataset}}/{path}", action, method, function))
+        RULES.append(Rule(f"/x/{{dataset}}/{path}", action, method, function, where))
         return function
 
     return register
@@ -90,10 +105,9 @@ def _endpoint(a_rule: Rule) -> Callable[[Request], Any]:
 
 def _answer(a_rule: Rule, request: Request, body: bytes) -> Response:
     rt = runtime()
-    person = gate.person_of(request, rt.token)
-    authorise(person, a_rule.action, Scope(dataset=request.path_params["dataset"]))
-    if person is None:  # authorise lets nobody pass today; the routes below need to know who it is
-        raise Refused("Open the app with the link printed where it was started.")
+    person = gate.person_of(request, rt.visitors)
+    authorise(person, a_rule.action, a_rule.scope(request.path_params["dataset"], request.query_params, body))
+    assert person is not None  # authorise lets nobody pass; the routes below need to know who it is
     return a_rule.function(Call(rt, person, dict(request.path_params), dict(request.query_params), body))
 
 
@@ -108,7 +122,7 @@ async def _body(request: Request) -> bytes:
     return body
 
 
-@rule("thumb/{hash}.jpg", "look")
+@rule("thumb/{hash}.jpg", "see")
 def thumb(call: Call) -> Response:
     picture = call.rt.dataset(call.dataset).pictures.thumb(str(call.path["hash"]))
     if picture is None:
@@ -116,7 +130,7 @@ def thumb(call: Call) -> Response:
     return Response(picture, media_type="image/jpeg", headers=FOREVER)
 
 
-@rule("full.jpg", "look")
+@rule("full.jpg", "see")
 def full(call: Call) -> Response:
     dataset = call.rt.dataset(call.dataset)
     item = dataset.item(call.need("uid"))
@@ -177,7 +191,7 @@ def colours(call: Call) -> Response:
     return Response(chosen.codes.tobytes(), media_type="application/octet-stream", headers=headers)
 
 
-@rule("answers", "label", "POST")
+@rule("answers", "label", "POST", where="body")
 def answers(call: Call) -> Response:
     try:
         message = json.loads(call.body)
@@ -186,62 +200,62 @@ def answers(call: Call) -> Response:
     return JSONResponse(record(call.rt, call.person, call.dataset, message), headers=FRESH)
 
 
-@rule("order.json", "look")
+@rule("order.json", "look", where="query")
 def order_json(call: Call) -> Response:
     return JSONResponse(order(call.rt, call.dataset, call.query), headers=FRESH)
 
 
-@rule("batch.json", "label")
+@rule("batch.json", "label", where="query")
 def batch_json(call: Call) -> Response:
     return JSONResponse(batch(call.rt, call.dataset, call.query), headers=FRESH)
 
 
-@rule("recent.json", "label")
+@rule("recent.json", "label", where="query")
 def recent_json(call: Call) -> Response:
     return JSONResponse(recent(call.rt, call.person, call.dataset, call.query), headers=FRESH)
 
 
-@rule("answers.csv", "look")
+@rule("answers.csv", "look", where="query")
 def answers_csv(call: Call) -> Response:
     return downloads.answers_file(call.rt, call.dataset, call.query, "csv")
 
 
-@rule("answers.jsonl", "look")
+@rule("answers.jsonl", "look", where="query")
 def answers_jsonl(call: Call) -> Response:
     return downloads.answers_file(call.rt, call.dataset, call.query, "jsonl")
 
 
-@rule("answers.parquet", "look")
+@rule("answers.parquet", "look", where="query")
 def answers_parquet(call: Call) -> Response:
     return downloads.answers_file(call.rt, call.dataset, call.query, "parquet")
 
 
-@rule("classes.zip", "look")
+@rule("classes.zip", "look", where="query")
 def classes_zip(call: Call) -> Response:
     return downloads.classes_zip(call.rt, call.dataset, call.query)
 
 
-@rule("question.json", "look")
+@rule("question.json", "look", where="query")
 def question_json(call: Call) -> Response:
     return downloads.question_json(call.rt, call.dataset, call.query)
 
 
-@rule("report.html", "look")
+@rule("report.html", "look", where="query")
 def report_html(call: Call) -> Response:
     return downloads.report(call.rt, call.dataset, call.query, "html")
 
 
-@rule("report.pdf", "look")
+@rule("report.pdf", "look", where="query")
 def report_pdf(call: Call) -> Response:
     return downloads.report(call.rt, call.dataset, call.query, "pdf")
 
 
-@rule("list.csv", "look")
+@rule("list.csv", "look", where="query")
 def list_csv(call: Call) -> Response:
     return list_file(call.rt, call.dataset, call.query, "csv")
 
 
-@rule("list.zip", "look")
+@rule("list.zip", "look", where="query")
 def list_zip(call: Call) -> Response:
     return list_file(call.rt, call.dataset, call.query, "zip")
 

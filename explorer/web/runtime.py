@@ -20,7 +20,9 @@ from explorer.learning.answers import AnswerStore
 from explorer.learning.live import LiveQuestions
 from explorer.learning.questions import QuestionStore
 from explorer.sharing.access import LaunchToken
+from explorer.sharing.links import LinkStore
 from explorer.space import ClusterCard, Space, list_spaces, open_space
+from explorer.web.visitors import Visitors
 from explorer.workspace import Workspace
 
 
@@ -34,6 +36,8 @@ class Runtime:
         self.answers = AnswerStore(self.catalog)
         self.jobs = Jobs(self.catalog)
         self.token = LaunchToken.from_environment()
+        self.links = LinkStore(self.catalog)
+        self.visitors = Visitors(self.token, self.links)
         self.live = LiveQuestions(self.catalog, self.space)
         self.shown: dict[tuple[str, str, str], Any] = {}
         """Which rows of a space a page shows, by dataset, space and filter (see `bulk.shown_rows`)."""

@@ -21,7 +21,7 @@ from explorer.errors import BadInput, ExplorerError
 from explorer.learning import kernels
 from explorer.sharing.access import LaunchToken
 from explorer.space import codes
-from explorer.web import index, routes
+from explorer.web import index, join, routes
 from explorer.web.gate import Gate
 from explorer.web.runtime import Runtime, runtime
 
@@ -53,8 +53,8 @@ def around() -> dict[str, Any]:
         yield {}
 
     return {
-        "routes": [*index.ROUTES, *routes.ROUTES],
-        "middleware": [Middleware(Gate, token=rt.token)],
+        "routes": [*index.ROUTES, *join.ROUTES, *routes.ROUTES],
+        "middleware": [Middleware(Gate, visitors=rt.visitors)],
         "lifespan": lifespan,
     }
 

@@ -15,9 +15,9 @@ import streamlit as st
 
 from explorer.collection.dataset import Dataset
 from explorer.errors import ExplorerError, NotFound, Refused
-from explorer.sharing.access import Person, Scope, authorise
+from explorer.sharing.access import Person, Scope, authorise, may
 from explorer.space import Space
-from explorer.web import gate, views
+from explorer.web import views
 from explorer.web.filters import Filter, choices
 from explorer.web.runtime import Runtime, runtime
 
@@ -58,20 +58,22 @@ class View:
 
 def me() -> Person | None:
     """Who runs this script: decided from the cookie of the browser's connection."""
-    rt = runtime()
+    return runtime().visitors.of(st.context.cookies, port())
+
+
+def port() -> str | None:
+    """The port in the address of the page; cookies carry it in their names."""
     url = st.context.url or ""
-    port = url.split("://", 1)[-1].split("/", 1)[0].rpartition(":")[2]
-    cookie = st.context.cookies.get(gate.cookie_name(port if port.isdecimal() else None), "")
-    return Person.local_owner() if rt.token.cookie_matches(cookie) else None
+    found = url.split("://", 1)[-1].split("/", 1)[0].rpartition(":")[2]
+    return found if found.isdecimal() else None
 
 
-def require(action: str, dataset_id: str = "") -> Person:
+def require(action: str, dataset_id: str = "", question_id: str = "") -> Person:
     """Who asks, if they may; else the page ends with a sentence."""
     person = me()
     try:
-        authorise(person, action, Scope(dataset=dataset_id))
-        if person is None:
-            raise Refused("Open the app with the link printed where it was started.")
+        authorise(person, action, Scope(dataset_id, question_id))
+        assert person is not None
     except Refused as error:
         st.error(str(error), icon=":material/lock:")
         st.stop()
@@ -157,7 +159,10 @@ def _chosen(key: str, widget: str) -> None:
 
 
 def dataset_names(rt: Runtime) -> dict[str, str]:
-    return {dataset_id: rt.dataset(dataset_id).name for dataset_id in rt.workspace.dataset_ids()}
+    """Of the collections whose pictures the person may see."""
+    who = me()
+    ids = [each for each in rt.workspace.dataset_ids() if may(who, "see", Scope(each))]
+    return {dataset_id: rt.dataset(dataset_id).name for dataset_id in ids}
 
 
 def open_view(page: str, action: str = "look") -> View:
@@ -169,7 +174,7 @@ def open_view(page: str, action: str = "look") -> View:
     adopt_url(page)
     names = dataset_names(rt)
     if not names:
-        require(action)
+        require(action)  # whoever may see one collection only, and it has gone, is told so
         empty("No pictures yet", "Add a folder of pictures first; it takes a minute or two.", "datasets")
     wanted = get("d")
     if wanted and wanted not in names:
@@ -177,7 +182,7 @@ def open_view(page: str, action: str = "look") -> View:
     with st.sidebar:
         dataset_id = choose("d", "Collection", names)
         put(d=dataset_id)
-        person = require(action, dataset_id)
+        person = require(action, dataset_id, get("q") if "q" in PAGE_KEYS[page] else "")
         dataset = rt.dataset(dataset_id)
         spaces = rt.space_keys(dataset_id)
         if not spaces:

@@ -7,6 +7,7 @@ import pytest
 from explorer.errors import BadInput, Refused
 from explorer.sharing.access import (
     ACTIONS,
+    Grant,
     LaunchToken,
     Person,
     Scope,
@@ -20,19 +21,50 @@ from explorer.sharing.access import (
 def test_the_owner_may_everything_and_nobody_nothing():
     for action in ACTIONS:
         authorise(Person.local_owner(), action, Scope(dataset="demo"))
-        with pytest.raises(Refused, match="link printed"):
+        with pytest.raises(Refused, match="link that you were given"):
             authorise(None, action, Scope(dataset="demo"))
 
 
 def test_an_action_holds_those_before_it_and_no_later_one():
-    labeller = Person("p1", "Ada", "label")
+    labeller = Person("p1", "Ada", (Grant("label"),))
     authorise(labeller, "look", Scope("demo"))
     authorise(labeller, "label", Scope("demo"))
     for action in ("edit", "own", "anything"):
         with pytest.raises(Refused):
             authorise(labeller, action, Scope("demo"))
     with pytest.raises(Refused):
-        authorise(Person("p2", "Bob", "king"), "look", Scope())
+        authorise(Person("p2", "Bob", (Grant("king"),)), "see", Scope())
+
+
+def test_a_grant_reaches_as_far_as_its_scope():
+    for_all, for_one = Grant("edit"), Grant("edit", Scope("demo"))
+    asked = Grant("label", Scope("demo", "q1"))
+    assert for_all.allows("edit", Scope())
+    assert for_all.allows("edit", Scope("demo", "q1"))
+    assert for_one.allows("edit", Scope("demo", "q1"))
+    assert for_one.allows("look", Scope("demo"))
+    assert not for_one.allows("see", Scope("other"))
+    assert not for_one.allows("see", Scope())
+    assert asked.allows("label", Scope("demo", "q1"))
+    assert asked.allows("look", Scope("demo", "q1"))
+    assert asked.allows("see", Scope("demo"))
+    for action, what in (
+        ("look", Scope("demo")), ("label", Scope("demo")), ("see", Scope("demo", "q2")), ("see", Scope("other", "q1")),
+        ("label", Scope("demo", "q2")), ("edit", Scope("demo", "q1")), ("see", Scope()),
+    ):  # fmt: skip
+        assert not asked.allows(action, what), (action, what)
+
+
+def test_several_grants_add_up_and_none_is_nothing():
+    both = Person("p", "Ada", (Grant("look", Scope("a")), Grant("label", Scope("b", "q"))))
+    authorise(both, "look", Scope("a"))
+    authorise(both, "label", Scope("b", "q"))
+    with pytest.raises(Refused, match="look here"):
+        authorise(both, "label", Scope("a"))
+    with pytest.raises(Refused, match="do not lead"):
+        authorise(both, "see", Scope("c"))
+    with pytest.raises(Refused):
+        authorise(Person("p", "Ada"), "see", Scope("a"))
 
 
 def test_the_cookie_is_not_the_token_and_neither_opens_the_other():

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as command
+from benchmarks import layers
 from benchmarks.machine import commit, machine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,6 +50,19 @@ def test_the_table_says_what_was_kept_and_a_plot_is_written(tiny, capsys, monkey
     assert "not measured" in lines["never"]
     assert "fast_per_s" in (tiny / "tiny_example.html").read_text()
     assert (tiny / "plotly.min.js").exists()  # beside it: nothing is fetched when it is opened
+
+
+def test_a_table_is_put_into_the_readme_and_nothing_else_is_touched(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n<!-- layers -->\nold\n<!-- end layers -->\nafter\n", encoding="utf-8")
+    figures = {f"probe_10.{layer}.{name}": 0.5 for layer in ("block0", "pooled") for name in layers.COLLECTIONS}
+    command.quote("layers", layers.markdown({"figures": figures}), readme)
+    text = readme.read_text(encoding="utf-8")
+    assert "old" not in text
+    assert "| block0 | .50 | .50 | .50 |\n| the end | .50 | .50 | .50 |\n<!-- end layers -->\nafter\n" in text
+    assert text.startswith("before\n")
+    with pytest.raises(ValueError, match="extractors"):
+        command.quote("extractors", "anything", readme)
 
 
 def test_the_machine_and_the_commit_are_named():

@@ -28,7 +28,7 @@ def rt(demo_copy, monkeypatch: pytest.MonkeyPatch) -> Runtime:
 
 @pytest.fixture
 def client(rt: Runtime) -> TestClient:
-    app = Starlette(routes=routes.ROUTES, middleware=[Middleware(gate.Gate, token=rt.token)])
+    app = Starlette(routes=routes.ROUTES, middleware=[Middleware(gate.Gate, visitors=rt.visitors)])
     client = TestClient(app, base_url=HOST, raise_server_exceptions=False)
     client.get("/enter", params={"token": rt.token.secret}, follow_redirects=False)
     return client

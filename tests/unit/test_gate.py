@@ -11,6 +11,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from explorer.sharing.access import LaunchToken
 from explorer.web import gate
+from explorer.web.visitors import Visitors, cookie_name
 
 TOKEN = LaunchToken("the-secret-of-this-launch")
 BASE = "http://127.0.0.1:8501"
@@ -34,7 +35,7 @@ def client() -> TestClient:
         Route("/{path:path}", _inside, methods=["GET", "POST"]),
         WebSocketRoute("/_stcore/stream", _socket),
     ]
-    app = Starlette(routes=routes, middleware=[Middleware(gate.Gate, token=TOKEN)])
+    app = Starlette(routes=routes, middleware=[Middleware(gate.Gate, visitors=Visitors(TOKEN))])
     return TestClient(app, base_url=BASE, follow_redirects=False)
 
 
@@ -79,10 +80,10 @@ def test_a_wrong_link_does_not_let_in(client, token):
 
 
 def test_a_cookie_of_another_launch_or_port_does_not_count(client):
-    client.cookies.set(gate.cookie_name(8501), LaunchToken("the launch before").cookie_value())
+    client.cookies.set(cookie_name(8501), LaunchToken("the launch before").cookie_value())
     assert client.get("/").status_code == 403
     client.cookies.clear()
-    client.cookies.set(gate.cookie_name(8502), TOKEN.cookie_value())
+    client.cookies.set(cookie_name(8502), TOKEN.cookie_value())
     assert client.get("/").status_code == 403
 
 
@@ -103,7 +104,7 @@ def test_the_websocket_asks_too(client):
         client.websocket_connect("/_stcore/stream", headers={"origin": "http://evil.example"}),
     ):
         pass
-    cookies = {"cookie": f"{gate.cookie_name(8501)}={TOKEN.cookie_value()}", "host": "127.0.0.1:8501", "origin": BASE}
+    cookies = {"cookie": f"{cookie_name(8501)}={TOKEN.cookie_value()}", "host": "127.0.0.1:8501", "origin": BASE}
     with client.websocket_connect("/_stcore/stream", headers=cookies) as socket:
         assert socket.receive_text() == "inside"
 

@@ -27,7 +27,7 @@ def rt(demo_copy, monkeypatch: pytest.MonkeyPatch) -> Runtime:
 
 @pytest.fixture
 def stranger(rt: Runtime) -> TestClient:
-    app = Starlette(routes=routes.ROUTES, middleware=[Middleware(gate.Gate, token=rt.token)])
+    app = Starlette(routes=routes.ROUTES, middleware=[Middleware(gate.Gate, visitors=rt.visitors)])
     return TestClient(app, base_url=HOST, raise_server_exceptions=False)
 
 
@@ -81,7 +81,7 @@ def test_every_route_asks_authorise(rt, client, space, monkeypatch):
     """Even with the cookie: a person whose role does not hold the action is refused by the route itself."""
     from explorer.sharing.access import Person
 
-    monkeypatch.setattr(gate, "person_of", lambda *_: Person("nobody", "nobody", "none"))
+    monkeypatch.setattr(gate, "person_of", lambda *_: Person("nobody", "nobody"))
     for rule in routes.RULES:
         names = {"space": space.key, "gen": space.generation, "other": space.key, "other_gen": space.generation}
         path = rule.path.format(dataset="demo", hash=space.hashes[0], **names)
