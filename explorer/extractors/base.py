@@ -102,6 +102,8 @@ class Family:
     """How it is written where something must follow its name: "open_clip:ARCH/PRETRAINED"."""
     layers: tuple[tuple[str, str], ...] = ()
     """(layer, plain words), the earliest first, where they are known before the network is loaded."""
+    alone: bool = False
+    """Nothing may follow its name; `create` is never given an argument or a layer."""
 
 
 @runtime_checkable

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from explorer.errors import BadInput
 from explorer.extractors.base import Card, Family, FeatureSpec
 from explorer.extractors.preprocessing import resized
 
@@ -32,8 +31,6 @@ _MOMENT_WEIGHT = 0.5
 
 
 def create(argument: str, layer: str, models_dir: Path | None, exact: bool) -> "Colour":
-    if argument or layer:
-        raise BadInput(f"'colour' takes nothing after it, not '{argument or layer}'.")
     return Colour()
 
 
@@ -144,4 +141,4 @@ def lab_of(rgb: np.ndarray) -> np.ndarray:
     return np.stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], axis=1)
 
 
-FAMILIES = (Family("colour", CARD, create),)
+FAMILIES = (Family("colour", CARD, create, alone=True),)

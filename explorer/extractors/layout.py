@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from explorer.errors import BadInput
 from explorer.extractors.base import Card, Family, FeatureSpec
 from explorer.extractors.preprocessing import resized
 
@@ -38,8 +37,6 @@ _EDGE_WEIGHT, _SALIENT_WEIGHT, _BLANK_WEIGHT, _SHAPE_WEIGHT = 1.0, 0.5, 0.7, 0.1
 
 
 def create(argument: str, layer: str, models_dir: Path | None, exact: bool) -> "Layout":
-    if argument or layer:
-        raise BadInput(f"'layout' takes nothing after it, not '{argument or layer}'.")
     return Layout()
 
 
@@ -139,4 +136,4 @@ def _unit(values: np.ndarray) -> np.ndarray:
     return values / (np.linalg.norm(values) + 1e-6)
 
 
-FAMILIES = (Family("layout", CARD, create),)
+FAMILIES = (Family("layout", CARD, create, alone=True),)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from explorer.errors import BadInput
 from explorer.extractors.backends import Network, file_hash, in_full_batches
 from explorer.extractors.base import Card, Family, FeatureSpec
 from explorer.extractors.early import BLOCK2, early_network
@@ -45,8 +44,6 @@ CARD = Card(
 
 
 def create(argument: str, layer: str, models_dir: Path | None, exact: bool) -> "Patches":
-    if argument or layer:
-        raise BadInput(f"'patches' takes nothing after it, not '{argument or layer}'.")
     return Patches(models_dir, exact)
 
 
@@ -120,4 +117,4 @@ def _products(mean: bool) -> "torch.nn.Module":
     return Products()
 
 
-FAMILIES = (Family("patches", CARD, create),)
+FAMILIES = (Family("patches", CARD, create, alone=True),)

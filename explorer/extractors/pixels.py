@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from explorer.errors import BadInput
 from explorer.extractors.base import Card, Family, FeatureSpec
 from explorer.extractors.preprocessing import resized
 
@@ -25,8 +24,6 @@ CARD = Card(
 
 
 def create(argument: str, layer: str, models_dir: Path | None, exact: bool) -> "Pixels":
-    if argument or layer:
-        raise BadInput(f"'pixels' takes nothing after it, not '{argument or layer}'.")
     return Pixels()
 
 
@@ -57,4 +54,4 @@ class Pixels:
         return batch.reshape(len(batch), -1).astype(np.float32) / 255
 
 
-FAMILIES = (Family("pixels", CARD, create),)
+FAMILIES = (Family("pixels", CARD, create, alone=True),)

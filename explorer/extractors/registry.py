@@ -50,7 +50,10 @@ def load(name: str, models_dir: Path | None = None, exact: bool = False) -> Extr
     if found is None or family is None:
         known = ", ".join(each.written or each.name for each in families().values())
         raise BadInput(f"There is no extractor '{name}'. Those there are: {known}.")
-    return family.create(found["argument"] or "", found["layer"] or "", models_dir, exact)
+    argument, layer = found["argument"] or "", found["layer"] or ""
+    if family.alone and (argument or layer):
+        raise BadInput(f"'{family.name}' takes nothing after it, not '{argument or layer}'.")
+    return family.create(argument, layer, models_dir, exact)
 
 
 def load_like(spec: FeatureSpec, models_dir: Path | None = None) -> Extractor:

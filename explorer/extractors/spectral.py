@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from explorer.errors import BadInput, Missing, Unreadable
+from explorer.errors import Missing, Unreadable
 from explorer.extractors import geotiff
 from explorer.extractors.base import Card, Family, FeatureSpec
 
@@ -66,8 +66,6 @@ CARD = Card(
 
 
 def create(argument: str, layer: str, models_dir: Path | None, exact: bool) -> "Spectral":
-    if argument or layer:
-        raise BadInput(f"'spectral' takes nothing after it, not '{argument or layer}'.")
     try:
         import rasterio  # noqa: F401
     except ImportError as error:
@@ -206,5 +204,5 @@ def _smaller(values: np.ndarray) -> np.ndarray:
     return cv2.resize(values, size, interpolation=cv2.INTER_AREA)
 
 
-FAMILIES = (Family("spectral", CARD, create),)
+FAMILIES = (Family("spectral", CARD, create, alone=True),)
 """Classical: nothing was learnt, and every number can be looked up in `vector`."""

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from explorer.errors import BadInput
 from explorer.extractors.backends import file_hash, in_full_batches
 from explorer.extractors.base import Card, Family, FeatureSpec
 from explorer.extractors.early import BLOCK1, BLOCK2, early_network
@@ -38,8 +37,6 @@ CARD = Card(
 
 
 def create(argument: str, layer: str, models_dir: Path | None, exact: bool) -> "Style":
-    if argument or layer:
-        raise BadInput(f"'style' takes nothing after it, not '{argument or layer}'.")
     return Style(models_dir, exact)
 
 
@@ -113,4 +110,4 @@ def _triangle(maps: "torch.Tensor", kept: "torch.Tensor", places: int) -> "torch
     return (flat @ flat.transpose(1, 2)).flatten(1)[:, kept] * (1.0 / places)
 
 
-FAMILIES = (Family("style", CARD, create),)
+FAMILIES = (Family("style", CARD, create, alone=True),)

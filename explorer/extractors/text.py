@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from explorer.errors import BadInput
 from explorer.extractors import ocr
 from explorer.extractors.base import Card, Family, FeatureSpec
 from explorer.extractors.sentences import DIM as WORDS
@@ -42,18 +41,11 @@ CARDS = {
 
 
 def create_where(argument: str, layer: str, models_dir: Path | None, exact: bool) -> "TextWhere":
-    _nothing_follows("text_where", argument or layer)
     return TextWhere(models_dir, exact)
 
 
 def create_what(argument: str, layer: str, models_dir: Path | None, exact: bool) -> "TextWhat":
-    _nothing_follows("text_what", argument or layer)
     return TextWhat(models_dir, exact)
-
-
-def _nothing_follows(name: str, given: str) -> None:
-    if given:
-        raise BadInput(f"'{name}' takes nothing after it, not '{given}'.")
 
 
 class _Text:
@@ -179,6 +171,6 @@ def places(corners: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 FAMILIES = (
-    Family("text_where", CARDS[WHERE], create_where),
-    Family("text_what", CARDS[WHAT], create_what),
+    Family("text_where", CARDS[WHERE], create_where, alone=True),
+    Family("text_what", CARDS[WHAT], create_what, alone=True),
 )
