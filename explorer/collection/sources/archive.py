@@ -17,6 +17,8 @@ from explorer.collection.sources.names import original, storable
 from explorer.errors import BadInput, NotFound
 
 MAX_MEMBERS = 2_000_000
+MAX_DEPTH = 64
+"""Folders above a member. An archive inside the archive is no picture and is not looked into."""
 MAX_DIRECTORY_BYTES = 400 << 20
 """Of the archive's own list of members, which has to be held in memory."""
 FREE_BYTES = 32 << 20
@@ -129,6 +131,8 @@ def _refusal(info: zipfile.ZipInfo) -> str | None:
     name = info.filename
     if name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", name) or ".." in re.split(r"[/\\]", name):
         return "its name climbs out of the archive"
+    if len(re.split(r"[/\\]", name)) - 1 > MAX_DEPTH:
+        return f"it lies more than {MAX_DEPTH} folders deep"
     if info.flag_bits & 0x1:
         return "it is encrypted; add an archive without a password"
     return _swelling(info, info.file_size)
