@@ -59,7 +59,9 @@ if judgement is None:
                 f"Answer a few dozen pictures of **{views.plain(questions[question_id])}**; then this page says which "
                 "way of looking suits it."
             )
-            if st.button("Label some pictures", type="primary", icon=":material/label:"):
+            if state.can("label", dataset.id, question_id) and st.button(
+                "Label some pictures", type="primary", icon=":material/label:"
+            ):  # fmt: skip
                 state.go("label", q=question_id, next=None, set=None)
     st.subheader("Which see this collection differently?", anchor=False)
     how_they_differ(view)

@@ -8,12 +8,20 @@ from explorer.errors import ExplorerError
 from explorer.sharing.access import allowed_path, allowed_roots
 from explorer.web import adding, state, views, watching
 from explorer.web.components.gallery import gallery
+from explorer.web.navigation import home
 from explorer.web.picking import pick
 from explorer.web.runtime import runtime
 
 state.adopt_url("datasets")
 rt = runtime()
-state.require("look")
+person = state.me()
+ids = rt.workspace.dataset_ids()
+names = state.dataset_names(rt, "datasets")
+invited = home(person, ids) if person is not None and ids and not names else None
+if invited:  # to answer one question: there is no collection to choose here
+    state.go(invited)
+if not names:
+    state.require("look")
 
 
 def _started(dataset_id: str, extractors: list[str]) -> None:
@@ -39,10 +47,11 @@ def _collection(dataset_id: str) -> None:
         with right.container(horizontal=True, horizontal_alignment="right"):
             if spaces and st.button("Open", key=f"open-{dataset_id}", type="primary", icon=":material/bubble_chart:"):
                 state.go("map", d=dataset_id, s=None, f=None, sel=None, by=None)
-            if not busy and st.button(
+            if not busy and state.can("own", dataset_id) and st.button(
                 "Look for changes", key=f"rescan-{dataset_id}", icon=":material/refresh:",
                 help="New, changed and removed files are taken over; answers stay on their pictures.",
             ):  # fmt: skip
+                state.require("own", dataset_id)
                 _started(dataset_id, adding.extractors_of(rt, dataset))
                 st.rerun()
         if busy:
@@ -58,7 +67,6 @@ def _collection(dataset_id: str) -> None:
             )  # fmt: skip
 
 
-names = rt.workspace.dataset_ids()
 if not names:
     with st.container(border=True):
         st.subheader("Welcome", anchor=False)
@@ -72,6 +80,8 @@ for each in names:
     except ExplorerError as error:
         state.shown(error)
 
+if not state.can("own"):
+    st.stop()
 st.subheader("Add a collection", anchor=False)
 chosen = pick(rt.workspace)
 folder, upload = st.tabs(["A folder on this computer", "Upload"])

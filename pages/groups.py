@@ -13,6 +13,7 @@ AT_ONCE = 10  # cards drawn before more are asked for: each is a component of it
 
 view = state.open_view("groups")
 rt, dataset, space = view.rt, view.dataset, view.space
+may_label = state.open_to(view.person, "label", dataset.id)
 with st.sidebar:
     how = state.choose("how", "Grouping", METHODS)
 
@@ -62,7 +63,8 @@ if chosen is not None:
         st.link_button("Files (zip)", f"/x/{dataset.id}/selection.zip?sel={sel}", icon=":material/folder_zip:")
         if st.button("Show on the map", icon=":material/bubble_chart:"):
             state.go("map", sel=sel)
-        st.button("Answer for all of these", icon=":material/label:", on_click=_answer, args=(chosen.id,))
+        if may_label:
+            st.button("Answer for all of these", icon=":material/label:", on_click=_answer, args=(chosen.id,))
     gallery(
         views.row_cards(dataset, space, rows[:SHOWN]), dataset=dataset.id, space=space.key,
         key=f"group-{how}-{chosen.id}", on_similar=state.similar,
@@ -88,10 +90,11 @@ for start in range(0, min(shown, len(cards)), 2):
             left, right = st.columns([4, 5], vertical_alignment="center")
             left.markdown(f"**{views.plain(card.title)}** · {counts[card.id]:,} pictures")
             with right.container(horizontal=True, horizontal_alignment="right"):
-                st.button(
-                    "Answer", key=f"answer-{how}-{card.id}", on_click=_answer, args=(card.id,), icon=":material/label:",
-                    help="Answer a question for all of these",
-                )  # fmt: skip
+                if may_label:
+                    st.button(
+                        "Answer", key=f"answer-{how}-{card.id}", on_click=_answer, args=(card.id,),
+                        icon=":material/label:", help="Answer a question for all of these",
+                    )  # fmt: skip
                 st.button("Open", key=f"open-{how}-{card.id}", on_click=_open, args=(str(card.id),))
             typical = views.row_cards(dataset, space, card.typical)
             border = views.row_cards(dataset, space, card.border)[:2]

@@ -1,7 +1,5 @@
 """Ask a question, answer it for a few dozen pictures, and see the answer for all the others at once."""
 
-from pathlib import Path
-
 import streamlit as st
 
 from explorer.errors import ExplorerError
@@ -10,28 +8,42 @@ from explorer.web.answering import class_counts, policies
 from explorer.web.colours import PALETTE, colouring
 from explorer.web.components.labeller import labeller
 from explorer.web.components.map import map_view
+from explorer.web.navigation import offers
 from explorer.web.question_forms import edit_question, new_question
 from explorer.web.sets import picture_set
 
-view = state.open_view("label", "label")
+view = state.open_view("label")
 rt, dataset, space = view.rt, view.dataset, view.space
 NEW = "+"
 MOST_EXAMPLES = 8
-RESULTS = "results" in state.PAGE_KEYS and Path(__file__).with_name("results.py").exists()
 
 
-questions = {question.id: question.name for question in rt.questions.list(dataset.id)}
+questions = state.question_names(rt, dataset.id, "label")
+may_ask = state.can("edit", dataset.id)
 if not questions:
-    new_question(rt, dataset)
+    if may_ask:
+        new_question(rt, dataset)
+    elif rt.questions.list(dataset.id):
+        state.require("label", dataset.id, state.get("q"))
+    else:
+        state.empty("Nothing has been asked yet", "Whoever sent you the link has to ask a question first.")
     st.stop()
 
+whole = state.can("look", dataset.id)
 with st.sidebar:
-    question_id = state.choose("q", "Question", questions | {NEW: "A new question…"})
+    more = {NEW: "A new question…"} if may_ask else {}
+    question_id = next(iter(questions))
+    if len(questions) > 1 or may_ask or whole:
+        question_id = state.choose("q", "Question", questions | more)
 if question_id == NEW:
     new_question(rt, dataset)
     st.stop()
 state.put(q=question_id)
+state.require("label", dataset.id, question_id)
 question = rt.questions.get(question_id)
+shows_results = offers(view.person, "results", [dataset.id])
+may_edit = state.can("edit", dataset.id, question_id)
+similar = state.similar_in(dataset.id)
 seq = rt.answers.latest_seq(question_id)
 counts = class_counts(rt, question)
 
@@ -51,13 +63,18 @@ def chosen_set() -> dict[str, str] | None:
 with st.sidebar:
     guess = st.toggle("Show the guess before I answer", value=state.get("guess") == "1", help="For checking.")
     state.put(guess="1" if guess else None)
-    st.link_button(
-        "Answers and guesses (CSV)", f"/x/{dataset.id}/answers.csv?question={question_id}&space={space.key}",
-        icon=":material/download:", width="stretch",
-    )  # fmt: skip
-    if st.button("Answers of this question", icon=":material/edit:", width="stretch", help="Add, rename, merge, split"):
+    if shows_results:
+        st.link_button(
+            "Answers and guesses (CSV)", f"/x/{dataset.id}/answers.csv?question={question_id}&space={space.key}",
+            icon=":material/download:", width="stretch",
+        )  # fmt: skip
+    if may_edit and st.button(
+        "Answers of this question", icon=":material/edit:", width="stretch", help="Add, rename, merge, split"
+    ):  # fmt: skip
         edit_question(rt, view.person, question_id)
 
+if not whole:
+    st.title(views.plain(question.name), anchor=False)
 if question.note:
     st.caption(question.note)
 
@@ -71,6 +88,7 @@ def _policy(event: dict) -> None:
 
 def _example(event: dict) -> None:
     """One press makes a picture an example of an answer, another one takes it out again."""
+    state.require("edit", dataset.id, question_id)
     held = next((c for c in question.classes if c.id == event["class_id"]), None)
     if held is None:
         return
@@ -109,13 +127,15 @@ labeller(
     set=chosen_set(),
     show_guess=guess,
     filter=str(view.filter),
-    results=RESULTS,
+    results=shows_results,
     key=f"label-{question_id}-{space.key}",
     on_policy=_policy,
-    on_example=_example,
+    on_example=_example if may_edit else None,
     on_results=_results,
-    on_similar=state.similar,
+    on_similar=similar,
 )
+if not whole:
+    st.stop()  # the map shows all of the collection
 
 st.subheader("On the map", anchor=False)
 st.caption("Every picture in the colour of its most likely answer; it follows as you answer.")

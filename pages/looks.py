@@ -14,9 +14,9 @@ from explorer.web.runtime import runtime
 
 state.adopt_url("looks")
 rt = runtime()
-names = state.dataset_names(rt)
+names = state.dataset_names(rt, "looks")
 if not names:
-    state.require("look")
+    state.require("look", state.get("d"))
     state.empty("No pictures yet", "Add a folder of pictures first; it takes a minute or two.", "datasets")
 
 with st.sidebar:
@@ -80,6 +80,8 @@ for aspect, entries in shelf(found).items():
         except ExplorerError as error:
             state.shown(error)
 
+if not state.can("own", dataset_id):
+    st.stop()
 st.subheader("Both together", anchor=False)
 st.caption("Pictures that are alike in several ways at once: what one way overlooks, the other may see.")
 with st.container(border=True):

@@ -103,7 +103,9 @@ if chosen_uids:
         link = f"/x/{dataset.id}/selection"
         st.link_button("List (CSV)", f"{link}.csv?sel={state.get('sel')}", icon=":material/download:")
         st.link_button("Files (zip)", f"{link}.zip?sel={state.get('sel')}", icon=":material/folder_zip:")
-        if st.button("Answer for all of these", icon=":material/label:"):
+        if state.open_to(view.person, "label", dataset.id) and st.button(
+            "Answer for all of these", icon=":material/label:"
+        ):  # fmt: skip
             state.go("label", set=f"selection:{state.get('sel')}")
         st.button("Clear", on_click=_cleared, icon=":material/close:")
     gallery(

@@ -13,23 +13,27 @@ from explorer.web.taking import bring_in, tables
 view = state.open_view("results")
 rt, dataset, space = view.rt, view.dataset, view.space
 
-questions = {question.id: question.name for question in rt.questions.list(dataset.id)}
+questions = state.question_names(rt, dataset.id, "look")
 if not questions:
+    state.require("look", dataset.id)
     with st.container(border=True, horizontal_alignment="center"):
         st.subheader("Nothing has been asked yet", anchor=False)
         st.write("Ask a question and answer it for a few dozen pictures; then this page says how good the result is.")
-        if st.button("Ask a question", type="primary", icon=":material/label:"):
+        if state.can("edit", dataset.id) and st.button("Ask a question", type="primary", icon=":material/label:"):
             state.go("label")
-    st.subheader("Or bring one in", anchor=False)
-    bring_in(rt, view.person, dataset)
+    if state.can("edit", dataset.id):
+        st.subheader("Or bring one in", anchor=False)
+        bring_in(rt, dataset)
     st.stop()
 
 with st.sidebar:
     question_id = state.choose("q", "Question", questions)
 state.put(q=question_id)
+state.require("look", dataset.id, question_id)
 question = rt.questions.get(question_id)
 st.title(views.plain(question.name), anchor=False)
 st.caption("How good is it? Each of your answers is judged by what it would have said without that answer.")
+may_label = state.can("label", dataset.id, question_id)
 attribute = ""
 if question.kind == "attributes":
     attribute = state.choose("attr", "Which of the answers", {one.id: one.name for one in question.classes})
@@ -44,7 +48,7 @@ def judged() -> Judgement | None:
         with st.container(border=True, horizontal_alignment="center"):
             st.subheader("Too early to say", anchor=False)
             st.write(views.plain(str(error)))
-            if st.button("Label some pictures", type="primary", icon=":material/label:"):
+            if may_label and st.button("Label some pictures", type="primary", icon=":material/label:"):
                 state.go("label", q=question_id, next=None, set=None)
     except ExplorerError as error:
         state.shown(error)
@@ -86,11 +90,14 @@ if judgement is not None:
     part(where_wrong, whole)
     st.subheader("Can it be believed when it is sure?", anchor=False)
     part(how_sure, whole)
-    st.subheader("Second looks", anchor=False)
-    part(second_looks, whole)
-    st.subheader("Another method", anchor=False)
-    part(methods, whole)
+    if may_label:
+        st.subheader("Second looks", anchor=False)
+        part(second_looks, whole)
+    if state.can("edit", dataset.id, question_id):
+        st.subheader("Another method", anchor=False)
+        part(methods, whole)
 
 st.subheader("Take it away", anchor=False)
 tables(dataset.id, question_id, space.key)
-bring_in(rt, view.person, dataset)
+if state.can("edit", dataset.id):
+    bring_in(rt, dataset)

@@ -204,6 +204,18 @@ class LinkStore:
             at, person = self._visitors.get(hashed(browser), (float("-inf"), None))
         return (person,) if time.monotonic() - at < _FRESH_SECONDS else None
 
+    def rename(self, browser: str, name: str) -> None:
+        """What the person of this browser wants to be called from now on. Raises BadInput, NotFound."""
+        name = name.strip()
+        if not name or len(name) > NAMED_MOST or not name.isprintable():
+            raise BadInput(f"A name has 1 to {NAMED_MOST} characters, on one line.")
+        with self._catalog.writing() as connection:
+            person_id = self._person_of(connection, browser)
+            if person_id is None:
+                raise NotFound("This browser came by no link.")
+            connection.execute(people.update().where(people.c.id == person_id).values(name=name))
+        self._forget(hashed(browser))
+
     def give_back(self, browser: str, grant_id: str) -> None:
         """The person does not want to hold this grant any longer. Raises NotFound if the browser does not hold it."""
         with self._catalog.writing() as connection:

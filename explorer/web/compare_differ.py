@@ -50,7 +50,9 @@ def where_they_differ(a: Side, b: Side, asked: Asked) -> None:
         cards, dataset=asked.dataset.id, space=asked.space.key, key=f"differ-{asked.key}-{a.key}-{b.key}", size=150,
         controls=False, on_similar=state.similar,
     )  # fmt: skip
-    if st.button("Answer these", icon=":material/label:", key="answer-differing"):
+    if state.can("label", asked.dataset.id, asked.question.id) and st.button(
+        "Answer these", icon=":material/label:", key="answer-differing"
+    ):  # fmt: skip
         uids = [pool[one.row] for one in differing[:SENT]]
         words = f"“{a.title}” and “{b.title}” differ on these"
         kept = selections.save(asked.rt.catalog, asked.dataset.id, uids, words)

@@ -26,7 +26,7 @@ def note_down(question: Question, found: Comparison) -> None:
     """Keep what a comparison found of each way of looking, and of the best of them together, for whoever may answer."""
     asked = question.asked
     try:
-        authorise(asked.person, "label", Scope(dataset=asked.dataset.id))
+        authorise(state.me(), "label", Scope(asked.dataset.id, asked.question.id))
     except Refused:
         return
     rows = [(((score.key, 1.0),), score) for score in found.scores if score.key in question.ways]
@@ -65,6 +65,8 @@ def log(asked: Asked) -> None:
     st.html(table(("Right", "Answers", "When", "What was tried"), rows))
     if len(trials) > SHOWN:
         st.caption(f"The newest {SHOWN} of {len(trials):,}.")
+    if not state.can("label", asked.dataset.id, asked.question.id):
+        return
     names = {trial.id: f"{trial.combination.words}, {trial.answers:,} answers: {_right(trial)}" for trial in trials}
     chosen = st.selectbox("Take one of them up again", list(names), format_func=names.__getitem__, key="log-trial")
     _take_up(question, next(trial for trial in trials if trial.id == chosen))
@@ -137,7 +139,7 @@ def _outcomes(trial: Trial, begun: list[tuple[str, Hashable]]) -> None:
 def _elsewhere(asked: Asked) -> dict[tuple[str, str, str], str]:
     """(collection, question, attribute) of the other collections, with their words."""
     found: dict[tuple[str, str, str], str] = {}
-    for dataset_id in asked.rt.workspace.dataset_ids():
+    for dataset_id in state.dataset_names(asked.rt, "compare"):
         if dataset_id == asked.dataset.id:
             continue
         for question in asked.rt.questions.list(dataset_id):

@@ -78,16 +78,16 @@ def recommendation(asked: Asked) -> None:
             if st.button("Use this one", type="primary", icon=":material/check:", key="use-this"):
                 state.put(s=way.space)
                 st.rerun()
-        elif way is not None and not way.space:
+        elif way is not None and not way.space and state.can("own", asked.dataset.id):
             busy = watching.busy(asked.rt.jobs.list(asked.dataset.id))
             if st.button("Use this one", type="primary", icon=":material/check:", key="use-this", disabled=busy):
                 state.require("own", asked.dataset.id)
                 looks_work.look_at_all(asked.rt, asked.dataset.id, [way.name])
                 st.rerun()
             st.caption("It has seen only some of the pictures, or has no map yet: pressing looks at all of them first.")
-        elif way is not None:
+        elif way is not None and way.space:
             st.markdown(f":material/check: “{views.plain(title(way.name))}” is what you use now.")
-        if not found.decided:
+        if not found.decided and state.can("label", asked.dataset.id, asked.question.id):
             more = f"Answer {found.more_labels} more" if found.more_labels else "Answer some more"
             if st.button(more, icon=":material/label:", key="settle", type="primary" if way is None else "secondary"):
                 state.go("label", q=asked.question.id, next=None, set=None)
@@ -235,6 +235,8 @@ def _make(question: Question, weights: dict[str, float], key: str) -> None:
         elif st.button("Use it", key=key, icon=":material/check:"):
             state.put(s=recipe.key)
             st.rerun()
+        return
+    if not state.can("own", dataset.id):
         return
     busy = watching.busy(rt.jobs.list(dataset.id))
     if st.button("Make it a way of looking", key=key, icon=":material/join:", disabled=busy):

@@ -25,6 +25,9 @@ def try_others(asked: Asked) -> None:
     if watching.busy(jobs):
         watching.watch(rt, dataset.id)
     seen = {way.name for way in question.ways.values()}
+    if not state.can("own", dataset.id):
+        st.caption("Whoever owns the collection can try further ways of looking on the answered pictures.")
+        return
     names = [
         name for name, family in families().items()
         if not (family.written or family.card.needs_download or packages.lacking(name)) and name not in seen

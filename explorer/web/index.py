@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-PAGES = ("datasets", "map", "similar", "groups", "odd", "looks", "label", "results", "compare", "share")
+PAGES = ("datasets", "map", "similar", "groups", "odd", "looks", "label", "results", "compare", "share", "you")
 _MARK = '<script type="module"'
 _TOLD = '<script>window.__streamlit = { BACKEND_BASE_URL: window.location.origin + "/" }</script>\n    '
 

@@ -46,7 +46,7 @@ def card(shown: Shown, entry: Entry, heading: str) -> None:
                 _actions(shown, entry)
             with right:
                 _ignores(shown, entry)
-        else:
+        elif state.can("own", shown.dataset_id):
             with middle:
                 _named(shown, entry)
         failed = looks_work.of_family(shown.failed, entry.family) if not entry.name else shown.failed
@@ -129,17 +129,20 @@ def _named(shown: Shown, entry: Entry) -> None:
 
 def _actions(shown: Shown, entry: Entry) -> None:
     finished = entry.way is not None and entry.way.whole and entry.way.space
+    own = state.can("own", shown.dataset_id)
     above = _near(shown, entry.way) if entry.way else ""
-    if not finished and not _lacking([entry.name]):
+    if own and not finished and not _lacking([entry.name]):
         above += _cost(shown, [entry.name], entry.way.seen if entry.way else 0)
     if above:
         st.html(above)
     with st.container(horizontal=True):
         if not finished:
+            if not own:
+                return
             _buttons(shown, _key(entry), [entry.name], trial=entry.way is None and entry.family not in UNTRIED)
         elif st.button("Open the map", key=f"map-{entry.name}", icon=":material/bubble_chart:"):
             state.go("map", d=shown.dataset_id, s=entry.way.space if entry.way else None, sel=None, by=None)
-        if entry.layers and entry.name == entry.family:
+        if own and entry.layers and entry.name == entry.family:
             with st.popover("Layers…", icon=":material/layers:"):
                 st.write("A network looks step by step: edges and textures early, whole things late.")
                 names = [f"{entry.name}@{layer}" for layer in chosen_layers(entry.layers, entry.name)]

@@ -44,6 +44,7 @@ def new_question(rt: Runtime, dataset: Dataset) -> None:
         )
         note = st.text_input("What counts as what (optional)")
         if st.form_submit_button("Start labelling", type="primary"):
+            state.require("edit", dataset.id)
             given = [line.strip() for line in classes.splitlines() if line.strip()]
             try:
                 made = rt.questions.create(dataset.id, name, given, note, kind, NONE if none else None)
@@ -62,6 +63,7 @@ def _from_column(rt: Runtime, dataset: Dataset) -> None:
     chosen = st.selectbox("Column", usable)
     taken = st.toggle("Take its values over as answers", value=False, help="Else only the names of the answers are.")
     if st.button("Make the question"):
+        state.require("edit", dataset.id)
         try:
             made = rt.questions.create_from_column(dataset, chosen, f"Which {chosen}?", with_answers=taken)
             _created(made.id)
@@ -78,6 +80,7 @@ def _created(question_id: str) -> None:
 def edit_question(rt: Runtime, person: Person, question_id: str) -> None:
     """Add, rename, explain, order, merge, split and remove answers; what was answered is never lost."""
     question = rt.questions.get(question_id)
+    state.require("edit", question.dataset_id, question_id)
     said = st.empty()  # always there: a sentence that comes or goes must not throw the tabs back to the first
     if done := st.session_state.pop("question-done", ""):
         said.success(done, icon=":material/check:")

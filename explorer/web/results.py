@@ -54,8 +54,8 @@ class Asked:
         return f"{self.question.id}-{self.attribute}-{self.space.key}"
 
     def keep(self, **settings: Any) -> None:
-        """Store settings with the question. Raises Refused for somebody who may only look."""
-        authorise(self.person, "label", Scope(dataset=self.dataset.id))
+        """Store settings with the question. Raises Refused for somebody who may not change it."""
+        authorise(state.me(), "edit", Scope(self.dataset.id, self.question.id))
         self.rt.questions.set_settings(self.question.id, **settings)
 
     def keep_of_class(self, setting: str, value: Any) -> None:

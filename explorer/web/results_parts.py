@@ -41,7 +41,7 @@ def verdict(asked: Asked) -> None:
     if found.checks < FEW_CHECKS:
         left = 20 if not found.checks else max(FEW_CHECKS - found.checks, 5)
         label = f"Do {left} random checks" if not found.checks else f"Do {left} more random checks"
-        if st.button(label, icon=":material/casino:", type="primary", help=_CHECKS_BY_LOT):
+        if _may_label(asked) and st.button(label, icon=":material/casino:", type="primary", help=_CHECKS_BY_LOT):
             _label(asked, "random")
     if found.checks:
         st.markdown("**How many of each there are**")
@@ -66,7 +66,7 @@ def more_labels(asked: Asked) -> None:
             "would probably bring. It is drawn by a simpler learner and may lie some points beside the figure "
             "above; what counts is whether it still rises."
         )
-    if st.button("Label the most useful ones", icon=":material/label:", key="more-useful"):
+    if _may_label(asked) and st.button("Label the most useful ones", icon=":material/label:", key="more-useful"):
         _label(asked, "useful")
 
 
@@ -119,13 +119,14 @@ def the_list(asked: Asked) -> None:
     st.caption("Nobody has answered these. First the last ones that are in, then the first ones that are out.")
     gallery(
         cards, dataset=asked.dataset.id, space=asked.space.key, key=f"around-{asked.key}", size=92, controls=False,
-        on_similar=state.similar, empty="Every picture has an answer.",
+        on_similar=state.similar_in(asked.dataset.id), empty="Every picture has an answer.",
     )  # fmt: skip
 
 
 def _settled(asked: Asked, threshold: float) -> None:
     state.put(t=f"{round(threshold, 6):g}")
-    asked.keep_of_class("thresholds", round(threshold, 6))
+    if state.can("edit", asked.dataset.id, asked.question.id):  # else it is in the link alone
+        asked.keep_of_class("thresholds", round(threshold, 6))
 
 
 def finish_line(asked: Asked) -> None:
@@ -137,6 +138,7 @@ def finish_line(asked: Asked) -> None:
         default=chosen_target(question, asked.class_id), on_change=_aimed, args=(asked, widget),
     )  # fmt: skip
     target = chosen_target(question, asked.class_id)
+    may_label = _may_label(asked)
     plan: Plan
     now: Verdict
     plan, now = once(
@@ -153,9 +155,11 @@ def finish_line(asked: Asked) -> None:
         st.caption(views.plain(now.sentence))
         if plan.next == "check":
             st.write("The next step is to draw by lot: few or none among those is the proof that few are missed.")
-            if st.button("Do random checks", icon=":material/casino:", type="primary", key="finish-check"):
+            if may_label and st.button(
+                "Do random checks", icon=":material/casino:", type="primary", key="finish-check"
+            ):
                 _label(asked, "random")
-        elif st.button("Work it off", icon=":material/checklist:", type="primary", key="finish-review"):
+        elif may_label and st.button("Work it off", icon=":material/checklist:", type="primary", key="finish-review"):
             _label(asked, f"finish:{asked.class_id}")
     reports(
         asked.dataset.id, asked.question.id, asked.space.key,
@@ -166,12 +170,17 @@ def finish_line(asked: Asked) -> None:
 def _aimed(asked: Asked, widget: str) -> None:
     target = str(st.session_state[widget])
     state.put(target=target)
-    asked.keep_of_class("targets", int(target) / 100)
+    if state.can("edit", asked.dataset.id, asked.question.id):
+        asked.keep_of_class("targets", int(target) / 100)
 
 
 def _label(asked: Asked, policy: str) -> None:
     """On to the label page, with the pictures chosen like this."""
     state.go("label", q=asked.question.id, next=policy, set=None)
+
+
+def _may_label(asked: Asked) -> bool:
+    return state.can("label", asked.dataset.id, asked.question.id)
 
 
 def _checks(count: int) -> str:

@@ -71,7 +71,8 @@ def _cell(asked: Asked, answered: int, guessed: int) -> None:
     st.markdown(views.plain(f"{len(uids):,} answered “{names[answered]}”, {which}, the surest first"))
     gallery(
         _cards(asked, uids[:MOST_PICTURES]), dataset=asked.dataset.id, space=asked.space.key,
-        key=f"cell-{asked.key}-{answered}-{guessed}", size=110, controls=False, on_similar=state.similar,
+        key=f"cell-{asked.key}-{answered}-{guessed}", size=110, controls=False,
+        on_similar=state.similar_in(asked.dataset.id),
     )  # fmt: skip
     if len(uids) > MOST_PICTURES:
         st.caption(f"{MOST_PICTURES} of {len(uids):,} are shown.")
@@ -107,7 +108,7 @@ def how_sure(asked: Asked) -> None:
     st.caption("On the picture: what it takes it for. Below: how sure it was of that, and what you answered.")
     gallery(
         cards, dataset=asked.dataset.id, space=asked.space.key, key=f"wrong-{asked.key}", size=130, controls=False,
-        on_similar=state.similar,
+        on_similar=state.similar_in(asked.dataset.id),
     )  # fmt: skip
 
 
@@ -152,7 +153,8 @@ def _look(asked: Asked, look: SecondLook) -> None:
         with pictures:
             gallery(
                 _cards(asked, [look.uid, *look.beside[:2]]), dataset=asked.dataset.id, space=asked.space.key,
-                key=f"look-{asked.key}-{look.uid}", size=96, controls=False, on_similar=state.similar,
+                key=f"look-{asked.key}-{look.uid}", size=96, controls=False,
+                on_similar=state.similar_in(asked.dataset.id),
             )  # fmt: skip
         with words:
             st.write(views.plain(look.why))
@@ -168,7 +170,7 @@ def _look(asked: Asked, look: SecondLook) -> None:
 
 def _answer(asked: Asked, uid: str, place: int) -> None:
     """Answer a picture anew, on a second look."""
-    authorise(asked.person, "label", Scope(dataset=asked.dataset.id))
+    authorise(state.me(), "label", Scope(asked.dataset.id, asked.question.id))
     class_id = asked.attribute or asked.question.class_ids[place]
     value = "no" if asked.attribute and place == 0 else "yes"
     event = AnswerEvent(

@@ -4,6 +4,7 @@ Streamlit drops the query string when the page changes, so the session remembers
 browser's back button, wins over what the session remembers.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -33,7 +34,12 @@ PAGE_KEYS: dict[str, tuple[str, ...]] = {
     "results": ("q", "attr", "class", "t", "target"),
     "compare": ("q", "attr", "a", "b", "sel", "by"),
     "share": ("sel", "q"),
+    "you": (),
 }
+NEEDS = dict.fromkeys(PAGE_KEYS, "look") | {"label": "label"}
+"""The action that a page needs to be of any use; `you` is for everybody who was let in."""
+BY_QUESTION = ("label", "results")
+"""Pages of one question: a grant for that question opens them. They ask again once the question is known."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +74,22 @@ def port() -> str | None:
     return found if found.isdecimal() else None
 
 
+def can(action: str, dataset_id: str = "", question_id: str = "") -> bool:
+    """Whether the person may: what they may not do is not offered."""
+    return may(me(), action, Scope(dataset_id, question_id))
+
+
 def require(action: str, dataset_id: str = "", question_id: str = "") -> Person:
     """Who asks, if they may; else the page ends with a sentence."""
     person = me()
     try:
+        if person is not None and not person.grants:
+            raise Refused("The link that you came by has ended, is paused or was taken back; ask who sent it.")
         authorise(person, action, Scope(dataset_id, question_id))
-        assert person is not None
+        assert person is not None  # authorise lets nobody pass
     except Refused as error:
-        st.error(str(error), icon=":material/lock:")
+        words = "What you were let in for does not reach here. The page “You” lists it; ask the owner for more."
+        st.error(words if person is not None and person.grants else str(error), icon=":material/lock:")
         st.stop()
     return person
 
@@ -158,31 +172,50 @@ def _chosen(key: str, widget: str) -> None:
     put(**{key: st.session_state[widget]})
 
 
-def dataset_names(rt: Runtime) -> dict[str, str]:
-    """Of the collections whose pictures the person may see."""
+def dataset_names(rt: Runtime, page: str = "map") -> dict[str, str]:
+    """Of the collections of which a page is open to the person."""
     who = me()
-    ids = [each for each in rt.workspace.dataset_ids() if may(who, "see", Scope(each))]
+    ids = [each for each in rt.workspace.dataset_ids() if open_to(who, page, each)]
     return {dataset_id: rt.dataset(dataset_id).name for dataset_id in ids}
 
 
-def open_view(page: str, action: str = "look") -> View:
+def question_names(rt: Runtime, dataset_id: str, action: str) -> dict[str, str]:
+    """Of the questions with which the person may do `action`."""
+    who = me()
+    asked = rt.questions.list(dataset_id)
+    return {each.id: each.name for each in asked if may(who, action, Scope(dataset_id, each.id))}
+
+
+def open_to(who: Person | None, page: str, dataset_id: str) -> bool:
+    """Whether a page has something for this person in a collection: all of it, or on some pages one question of it."""
+    if page not in BY_QUESTION:
+        return may(who, NEEDS[page], Scope(dataset_id))
+    held = who.grants if who is not None else ()
+    return any(may(who, NEEDS[page], Scope(dataset_id, each.scope.question)) for each in held)
+
+
+def open_view(page: str) -> View:
     """The dataset, space and filter of this page, with their controls in the sidebar.
 
     Ends the page with a friendly sentence when there is nothing to look at yet.
     """
     rt = runtime()
     adopt_url(page)
-    names = dataset_names(rt)
-    if not names:
-        require(action)  # whoever may see one collection only, and it has gone, is told so
-        empty("No pictures yet", "Add a folder of pictures first; it takes a minute or two.", "datasets")
+    names = dataset_names(rt, page)
     wanted = get("d")
+    if not names:
+        require(NEEDS[page], wanted)  # whoever may see one collection only, and it has gone, is told so
+        empty("No pictures yet", "Add a folder of pictures first; it takes a minute or two.", "datasets")
     if wanted and wanted not in names:
-        st.warning(f"There is no collection '{wanted}' here (any more). Showing another one.")
+        st.warning(f"There is no collection '{wanted}' here (any more) that you may see. Showing another one.")
     with st.sidebar:
-        dataset_id = choose("d", "Collection", names)
+        # who is to answer one question is not asked which collection it is about
+        dataset_id = next(iter(names))
+        if len(names) > 1 or can("look", dataset_id):
+            dataset_id = choose("d", "Collection", names)
         put(d=dataset_id)
-        person = require(action, dataset_id, get("q") if "q" in PAGE_KEYS[page] else "")
+        person = require("see" if page in BY_QUESTION else NEEDS[page], dataset_id)
+        whole = can("look", dataset_id)
         dataset = rt.dataset(dataset_id)
         spaces = rt.space_keys(dataset_id)
         if not spaces:
@@ -191,9 +224,13 @@ def open_view(page: str, action: str = "look") -> View:
                 "Its pictures are still being looked at, or that was stopped. The Collections page shows how far.",
                 "datasets",
             )
-        key = choose("s", "Compare pictures by", {space.key: space.title for space in spaces})
+        named = {space.key: space.title for space in spaces}
+        if whole:
+            key = choose("s", "Compare pictures by", named)
+        else:
+            key = get("s") if get("s") in named else next(iter(named))
         space = rt.space(dataset_id, key)
-        chosen = _filter_controls(dataset)
+        chosen = _filter_controls(dataset) if whole else Filter()  # its choices tell of pictures not asked about
     items = views.space_items(dataset, space)
     mask = chosen.mask(items) & (items["status"] == "ok").to_numpy()
     return View(rt, person, dataset, space, items, mask, chosen)
@@ -245,6 +282,11 @@ def shown(error: ExplorerError) -> None:
 def similar(uid: str) -> None:
     """What "Pictures like this" in a gallery or on the map does: go to the Similar page with that picture."""
     go("similar", uid=uid)
+
+
+def similar_in(dataset_id: str) -> Callable[[str], None] | None:
+    """`similar` for whoever may look at the whole collection."""
+    return similar if can("look", dataset_id) else None
 
 
 def link_query(**values: str) -> str:

@@ -5,7 +5,6 @@ import streamlit as st
 from explorer.collection.dataset import Dataset
 from explorer.errors import ExplorerError
 from explorer.learning.portable import import_question
-from explorer.sharing.access import Person, Scope, authorise
 from explorer.web import state
 from explorer.web.runtime import Runtime
 
@@ -36,7 +35,7 @@ def reports(dataset_id: str, question_id: str, space_key: str, **more: str) -> N
         st.link_button("Report (PDF)", f"/x/{dataset_id}/report.pdf?{query}", icon=":material/picture_as_pdf:")
 
 
-def bring_in(rt: Runtime, person: Person, dataset: Dataset) -> None:
+def bring_in(rt: Runtime, dataset: Dataset) -> None:
     """A question's file becomes a question of this collection, with its answers."""
     with st.form("bring-in", clear_on_submit=True):
         file = st.file_uploader(
@@ -48,7 +47,7 @@ def bring_in(rt: Runtime, person: Person, dataset: Dataset) -> None:
         st.info("Choose the file first: it ends in .json.")
     elif file is not None and sent:
         try:
-            authorise(person, "label", Scope(dataset=dataset.id))
+            state.require("edit", dataset.id)
             imported = import_question(rt.catalog, dataset, file.getvalue())
         except ExplorerError as error:
             state.shown(error)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from explorer.jobs import Job
-from explorer.web import adding
+from explorer.web import adding, state
 from explorer.web.runtime import Runtime
 
 BUSY = ("queued", "running")
@@ -26,7 +26,7 @@ def watch(rt: Runtime, dataset_id: str, narrow: bool = False) -> None:
 def _watched(rt: Runtime, dataset_id: str, narrow: bool, first: list[bool]) -> None:
     running = [job for job in rt.jobs.list(dataset_id) if job.state in BUSY]
     for job in running[:1]:
-        _progress(rt, job, narrow)
+        _progress(rt, dataset_id, job, narrow)
     if not running and not first:  # not within the run that draws the page, which would be broken off half-way
         st.rerun()
     first.clear()
@@ -46,7 +46,7 @@ def ended(jobs: Sequence[Job]) -> str:
     return words.get(jobs[0].state, "")
 
 
-def _progress(rt: Runtime, job: Job, narrow: bool) -> None:
+def _progress(rt: Runtime, dataset_id: str, job: Job, narrow: bool) -> None:
     done, total = job.progress.get("done", 0), job.progress.get("total", 0)
     words = job.progress.get("stage") or "Waiting to start"
     if total:
@@ -57,5 +57,7 @@ def _progress(rt: Runtime, job: Job, narrow: bool) -> None:
         words += f" · {adding.duration(job.progress['seconds_left'])} left"
     left, right = (st, st) if narrow else st.columns([5, 1], vertical_alignment="center")
     left.progress(min(done / total, 1.0) if total else 0.0, text=words)
+    if not state.can("own", dataset_id):
+        return
     if right.button("Stop", key=f"stop-{job.id}", icon=":material/stop:", width="stretch"):
         rt.jobs.request_cancel(job.id)
