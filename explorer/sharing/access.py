@@ -115,8 +115,12 @@ def host_allowed(host: str) -> bool:
         name = urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return False
-    extra = {part.strip().lower() for part in os.environ.get("EXPLORER_HOSTS", "").split(",") if part.strip()}
-    return name.lower() in LOOPBACK | extra
+    return name.lower() in LOOPBACK | named_hosts()
+
+
+def named_hosts() -> frozenset[str]:
+    """The names in EXPLORER_HOSTS under which the app may be reached besides this computer's own, in small letters."""
+    return frozenset(part.strip().lower() for part in os.environ.get("EXPLORER_HOSTS", "").split(",") if part.strip())
 
 
 def origin_allowed(origin: str, host: str) -> bool:

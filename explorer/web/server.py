@@ -1,6 +1,8 @@
 """The ASGI app: Streamlit with our routes and the door in front of both; and starting it from the command line."""
 
+import errno
 import os
+import secrets
 import subprocess
 import sys
 import threading
@@ -19,44 +21,104 @@ from streamlit.runtime.pages_manager import PagesManager
 
 from explorer.errors import BadInput, ExplorerError
 from explorer.learning import kernels
-from explorer.sharing.access import LaunchToken
+from explorer.sharing.access import LOOPBACK as LOOPBACK_NAMES
+from explorer.sharing.access import LaunchToken, Scope, named_hosts
+from explorer.sharing.accounts import AccountStore
+from explorer.sharing.links import LinkStore
 from explorer.space import codes
-from explorer.web import index, join, routes
+from explorer.web import health, identities, index, join, logs, routes, sockets
 from explorer.web.gate import Gate
+from explorer.web.proxies import Proxied, Proxies
 from explorer.web.runtime import Runtime, runtime
 
 APP = Path(__file__).resolve().parents[2] / "app.py"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+NOBODY = "-"
+"""For FORWARDED_ALLOW_IPS: the server program believes no proxy; `proxies` does, those that are named."""
 
 
 def around() -> dict[str, Any]:
     """What goes around the Streamlit app: our routes, the door, and what happens at the start.
 
-    Refuses to listen beyond this computer.
+    Refuses to listen beyond this computer where nobody could come in but by a secret of this launch.
     """
-    rt = runtime()
+    try:
+        rt = runtime()
+        json_lines = logs.as_json()
+        identities.login()
+        address = str(config.get_option("server.address") or "")
+        why = refused(address, rt.links, rt.accounts, rt.visitors.proxies)
+    except ExplorerError as error:
+        raise SystemExit(f"explorer: {error}") from error
+    if why:
+        raise SystemExit(why)
     # Until a first session has called st.navigation, Streamlit makes pages of the files in pages/ by itself: whoever
     # opens a link right after the start would get another app than everybody after them.
     PagesManager.uses_pages_directory = False
-    address = str(config.get_option("server.address") or "")
-    if address not in LOOPBACK:
-        raise SystemExit(
-            f"This version serves this computer only, and server.address is '{address or 'every address'}': start it "
-            "with --server.address 127.0.0.1, and reach it from elsewhere through an SSH tunnel."
-        )
+    local = address in LOOPBACK
+    if not local:
+        # Behind a proxy on this machine everybody comes from this computer, so where from cannot tell who owns it:
+        # the launch's secret is forgotten, and its owner comes by a link or an account as everybody else.
+        rt.token = rt.visitors.token = LaunchToken(secrets.token_urlsafe(32))
+    if json_lines:
+        logs.install()
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[dict[str, Any]]:
+        sockets.answer_at_once()
         threading.Thread(target=_warm, args=(rt,), daemon=True, name="warm").start()
-        port = config.get_option("server.port")
-        print(f"\n  Open the collection with this link:\n\n    {entering(rt.token, int(port))}\n", flush=True)
+        logs.say(_greeting(rt, local, json_lines))
         yield {}
 
+    noted = [Middleware(logs.Requests)] if json_lines else []
     return {
-        "routes": [*index.ROUTES, *join.ROUTES, *routes.ROUTES],
-        "middleware": [Middleware(Gate, visitors=rt.visitors)],
+        "routes": [*index.ROUTES, *join.ROUTES, *identities.ROUTES, *health.ROUTES, *routes.ROUTES],
+        "middleware": [
+            Middleware(Proxied, proxies=rt.visitors.proxies),
+            *noted,
+            Middleware(Gate, visitors=rt.visitors),
+        ],
         "lifespan": lifespan,
     }
+
+
+def refused(address: str, links: LinkStore, accounts: AccountStore, proxies: Proxies) -> str:
+    """Why the server does not start at this address, and what would let it; "" if it does."""
+    if proxies.networks and os.environ.get("FORWARDED_ALLOW_IPS") != NOBODY:
+        return (
+            "EXPLORER_PROXIES says which proxies are believed, and the server program believes others by itself: start "
+            f"with `python -m explorer serve`, or set FORWARDED_ALLOW_IPS={NOBODY} as well."
+        )
+    if address in LOOPBACK:
+        return ""
+    where = f"on {address}" if address else "on every address of this computer"
+    if not (named_hosts() - LOOPBACK_NAMES):
+        return (
+            f"To listen {where}, the app must know under which name it is reached, or any name could be made to point "
+            "at it: set EXPLORER_HOSTS=explore.museum.org."
+        )
+    owning = [each for each in links.all() if each.role == "own" and each.scope == Scope()]
+    by_link = any(not each.closed(time.time()) for each in owning)
+    by_account = (identities.login() is not None or bool(proxies.header)) and accounts.owned()
+    if by_link or by_account:
+        return ""
+    return (
+        f"Nobody could come in if the app listened {where}: the link of a launch is for this computer only. Make one "
+        "for yourself with `python -m explorer link --role own --root https://explore.museum.org`, or configure "
+        "accounts (deploy.md) and say in EXPLORER_OWNERS whose address owns everything; or start it with --address "
+        "127.0.0.1 and reach it through an SSH tunnel."
+    )
+
+
+def _greeting(rt: Runtime, local: bool, json_lines: bool) -> str:
+    """How to come in; a log is read by more people than a terminal, so it holds no secret."""
+    port = int(config.get_option("server.port"))
+    if not local:
+        names = ", ".join(sorted(named_hosts() - LOOPBACK_NAMES))
+        return f"\n  Serving {names} on port {port}; it opens with links and accounts, not with a launch token.\n"
+    if json_lines:
+        return f"Serving this computer on port {port}; python -m explorer link --role own prints a link that opens it."
+    return f"\n  Open the collection with this link:\n\n    {entering(rt.token, port)}\n"
 
 
 def entering(token: LaunchToken, port: int, page: str = "/") -> str:
@@ -75,25 +137,30 @@ def _warm(rt: Runtime) -> None:
                 rt.cluster_cards(dataset_id, info.key, "kmeans")
                 rt.live.prepared(dataset_id, space)
         except ExplorerError as error:
-            print(f"  {dataset_id}: {error}", file=sys.stderr, flush=True)
+            logs.say(f"  {dataset_id}: {error}")
     codes.warm()
     kernels.warm()
 
 
-def serve(port: int, page: str = "/", open_browser: bool = False) -> int:
+def serve(port: int, page: str = "/", open_browser: bool = False, address: str = "127.0.0.1") -> int:
     """Run the server until it is stopped; returns its exit code. Raises BadInput when the port is taken."""
     import socket
 
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
+    try:
+        kind, _, _, _, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(place)
+    except socket.gaierror as error:
+        raise BadInput(f"'{address}' is no address of this computer; 127.0.0.1 serves it alone.") from error
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
             raise BadInput(f"Port {port} is in use; name another one with --port.") from error
+        raise BadInput(f"The app cannot listen on {address}, port {port}: {error.strerror}.") from error
     token = LaunchToken.from_environment()
-    environment = {**os.environ, "EXPLORER_TOKEN": token.secret}
+    environment = {**os.environ, "EXPLORER_TOKEN": token.secret, "FORWARDED_ALLOW_IPS": NOBODY}
     command = [sys.executable, "-m", "streamlit", "run", str(APP), "--server.port", str(port)]
-    command += ["--server.address", "127.0.0.1"]
+    command += ["--server.address", address]
     process = subprocess.Popen(command, env=environment, cwd=APP.parent)
     try:
         if open_browser and _answers(port, process):
