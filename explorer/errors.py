@@ -21,6 +21,10 @@ class Busy(ExplorerError):
     """Somebody else is writing; try again when they have finished."""
 
 
+class Unavailable(ExplorerError):
+    """The database, or room on the disk, is away for now: nothing was stored; the same again will do later."""
+
+
 class Unreadable(ExplorerError):
     """One picture cannot be read; the message is the reason shown under Problems."""
 

@@ -24,7 +24,8 @@ from explorer.catalog.database import Catalog
 from explorer.catalog.schema import jobs as table
 from explorer.catalog.schema import new_id
 from explorer.collection.progress import Progress, ProgressCallback
-from explorer.errors import BadInput, Busy, Cancelled, ExplorerError, NotFound
+from explorer.durable import full_disk, no_room
+from explorer.errors import BadInput, Busy, Cancelled, ExplorerError, NotFound, Unavailable
 from explorer.workspace import Workspace
 
 State = Literal["queued", "running", "done", "failed", "cancelled", "stopped"]
@@ -166,7 +167,8 @@ class Jobs:
     def _bury(self, process: "subprocess.Popen[bytes]", job_id: str, log: Path) -> None:
         """When a worker of ours ended without a word, say so at once instead of when its lease runs out."""
         code = process.wait()
-        with self._catalog.writing() as connection:
+        # with the database away, the process that is gone tells the same a little later
+        with contextlib.suppress(Unavailable), self._catalog.writing() as connection:
             for state, pid, shown in (("queued", None, "failed"), ("running", process.pid, "stopped")):
                 unfinished = (table.c.id == job_id) & (table.c.state == state)
                 if pid is not None:
@@ -215,7 +217,7 @@ class Claim:
         if before == progress or (now - self._told_at < POLL_SECONDS and not turning):
             return
         self._told, self._told_at = progress, now
-        with self._catalog.writing() as connection:
+        with contextlib.suppress(Unavailable), self._catalog.writing() as connection:  # work goes on meanwhile
             connection.execute(table.update().where(self._mine).values(progress=asdict(progress)))
 
     def cancelled(self) -> bool:
@@ -223,8 +225,11 @@ class Claim:
         now = time.monotonic()
         if not self._cancel.is_set() and now - self._polled_at >= POLL_SECONDS:
             self._polled_at = now
-            with self._catalog.reading() as connection:
-                asked = connection.execute(sa.select(table.c.cancel_requested).where(self._mine)).scalar()
+            try:
+                with self._catalog.reading() as connection:
+                    asked = connection.execute(sa.select(table.c.cancel_requested).where(self._mine)).scalar()
+            except Unavailable:
+                return self._lost.is_set()
             if asked:
                 self._cancel.set()
             if asked is None:
@@ -305,9 +310,11 @@ def work(job_id: str, progress: ProgressCallback | None = None) -> str:
             claim.finish("stopped" if terminated.is_set() else "cancelled")
             raise
         except Exception as error:
+            if isinstance(error, OSError) and no_room(error):
+                error = full_disk(workspace.dataset_dir(claim.job.dataset_id))
             plain = str(error) if isinstance(error, ExplorerError) else f"{type(error).__name__}: {error}"
             claim.finish("failed", plain)
-            raise
+            raise error
         finally:
             catalog.close()
 

@@ -7,6 +7,7 @@ which saves half a minute while developing; delete the folder after a change to 
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -267,51 +268,83 @@ def _keep_screenshot(page: Page, request: pytest.FixtureRequest) -> None:
 # --- PostgreSQL ---
 
 
+class PostgresServer:
+    """A PostgreSQL server of this run's own, which a test may stop and start again."""
+
+    def __init__(self, initdb: str, place: Path) -> None:
+        self.place, self.port = place, running.free_port()
+        self._program = str(Path(initdb).with_name("postgres"))
+        # PostgreSQL refuses to run as root
+        self._owner = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        if self._owner:
+            shutil.chown(place, "postgres")
+            for above in [place, *place.parents]:
+                if above.stat().st_uid == os.geteuid() and above != Path("/"):
+                    above.chmod(above.stat().st_mode | 0o011)
+        made = subprocess.run(
+            [*self._owner, initdb, "-D", place / "data", "-U", "explorer", "-A", "trust", "-E", "UTF8"],
+            cwd=place,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        assert made.returncode == 0, made.stdout + made.stderr
+        self.start()
+
+    @property
+    def url(self) -> str:
+        """Of the database `explorer`, which is empty."""
+        return f"postgresql+psycopg://explorer@127.0.0.1:{self.port}/explorer"
+
+    def start(self) -> None:
+        flags = ["-h", "127.0.0.1", "-p", str(self.port), "-k", str(self.place), "-c", "fsync=off"]
+        with open(self.place / "server.log", "ab") as log:
+            self._server = subprocess.Popen(
+                [*self._owner, self._program, "-D", str(self.place / "data"), *flags],
+                cwd=self.place,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self._wait()
+
+    def stop(self) -> None:
+        """At once: who is connected is thrown out."""
+        pid = int((self.place / "data" / "postmaster.pid").read_text().split()[0])
+        os.kill(pid, signal.SIGINT)
+        self._server.wait(30)
+
+    def _wait(self) -> None:
+        import psycopg
+
+        for _ in range(300):
+            said = (self.place / "server.log").read_text(errors="replace")
+            assert self._server.poll() is None, f"PostgreSQL ended at its start:\n{said[-2000:]}"
+            try:
+                where = f"host=127.0.0.1 port={self.port} user=explorer dbname=postgres"
+                with psycopg.connect(where, autocommit=True) as base:
+                    if not base.execute("SELECT 1 FROM pg_database WHERE datname = 'explorer'").fetchone():
+                        base.execute("CREATE DATABASE explorer")
+                return
+            except psycopg.OperationalError:
+                time.sleep(0.1)
+        pytest.fail("PostgreSQL did not answer within 30 seconds")
+
+
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of an empty PostgreSQL database on a server of this run's own. Skips without one (fails on CI)."""
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """Skips without PostgreSQL (fails on CI)."""
     homes = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
     initdb = str(homes[-1] / "initdb") if homes else shutil.which("initdb")
     if initdb is None:
         _unavailable(NO_POSTGRES)
         return
-    place = tmp_path_factory.mktemp("postgres")
-    # PostgreSQL refuses to run as root
-    owner = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    if owner:
-        shutil.chown(place, "postgres")
-        for above in [place, *place.parents]:
-            if above.stat().st_uid == os.geteuid() and above != Path("/"):
-                above.chmod(above.stat().st_mode | 0o011)
-    port = running.free_port()
-    data = place / "data"
-    options = {"cwd": place, "stdin": subprocess.DEVNULL, "capture_output": True, "text": True}
-    made = subprocess.run([*owner, initdb, "-D", data, "-U", "explorer", "-A", "trust", "-E", "UTF8"], **options)
-    assert made.returncode == 0, made.stdout + made.stderr
-    flags = ["-h", "127.0.0.1", "-p", str(port), "-k", str(place), "-c", "fsync=off"]
-    server = subprocess.Popen(
-        [*owner, str(Path(initdb).with_name("postgres")), "-D", str(data), *flags],
-        cwd=place,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield _postgres_url(port, server)
-    finally:
-        server.terminate()
-        server.wait(30)
+    server = PostgresServer(initdb, tmp_path_factory.mktemp("postgres"))
+    yield server
+    server.stop()
 
 
-def _postgres_url(port: int, server: "subprocess.Popen[bytes]") -> str:
-    import psycopg
-
-    for _ in range(300):
-        assert server.poll() is None, "PostgreSQL ended at its start"
-        try:
-            with psycopg.connect(f"host=127.0.0.1 port={port} user=explorer dbname=postgres", autocommit=True) as base:
-                base.execute("CREATE DATABASE explorer")
-            return f"postgresql+psycopg://explorer@127.0.0.1:{port}/explorer"
-        except psycopg.OperationalError:
-            time.sleep(0.1)
-    pytest.fail("PostgreSQL did not answer within 30 seconds")
+@pytest.fixture(scope="session")
+def postgres(postgres_server: PostgresServer) -> str:
+    """The URL of an empty PostgreSQL database on a server of this run's own."""
+    return postgres_server.url

@@ -11,10 +11,16 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from explorer.catalog import schema
 from explorer.catalog.backup import copy_before_upgrade
-from explorer.errors import BadInput, Busy, Missing
+from explorer.errors import BadInput, Busy, Missing, Unavailable
 
 BUSY_SECONDS = 30
+_PATIENCE = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+"""Seconds after which a PostgreSQL server that says nothing counts as gone, unless the URL says otherwise."""
 _MIGRATION_LOCK = 0x6578706C  # any fixed number, the same for every process of this program
+_FULL = (
+    "The disk that holds the answers is full or failing, so this was not stored. What was stored before is safe: free "
+    "some room on the server, and it goes on without a restart."
+)
 _MOUNTS = Path("/proc/mounts")
 _NETWORK = {
     *("nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "glusterfs", "lustre", "vboxsf"),
@@ -28,7 +34,14 @@ class Catalog:
 
     def __init__(self, engine: Engine, url: str) -> None:
         self.url = url
+        self.came_from: str | None = schema.REVISION
+        """The revision that was found when it was opened; None for a new one."""
+        self.copied: Path | None = None
+        """The copy that was made because it was older."""
+        self._engine = engine
         self._read = engine
+        if engine.dialect.name == "postgresql":  # where each statement would see a state of its own otherwise
+            self._read = engine.execution_options(isolation_level="REPEATABLE READ")
         self._write = engine.execution_options(explorer_begin="BEGIN IMMEDIATE")
 
     @classmethod
@@ -43,13 +56,14 @@ class Catalog:
         if parsed.get_backend_name() == "sqlite":
             _prepare_file(parsed)
         engine = _engine(parsed)
+        # The URL goes to worker processes, so it keeps its password; messages use `name`.
+        opened = cls(engine, parsed.render_as_string(hide_password=False))
         try:
-            _migrate(engine, parsed)
+            opened.came_from, opened.copied = _migrate(engine, parsed)
         except BaseException:
             engine.dispose()
             raise
-        # The URL goes to worker processes, so it keeps its password; messages use `name`.
-        return cls(engine, parsed.render_as_string(hide_password=False))
+        return opened
 
     @property
     def name(self) -> str:
@@ -58,23 +72,19 @@ class Catalog:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection in one transaction that sees one state of the catalogue."""
-        with self._read.begin() as connection:
+        """A connection in one transaction that sees one state of the catalogue. Raises Unavailable if it is away."""
+        with _translated(), self._read.begin() as connection:
             yield connection
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Connection]:
         """A connection in one transaction: on leaving it everything is on the disk, after an error nothing is.
 
-        Raises Busy if another writer kept the catalogue for longer than half a minute.
+        Raises Busy if another writer kept the catalogue for longer than half a minute, Unavailable if the database is
+        away or its disk full: whether it was stored is certain only after trying again.
         """
-        try:
-            with self._write.begin() as connection:
-                yield connection
-        except sa.exc.OperationalError as error:
-            if _is_locked(error):
-                raise Busy(f"The catalogue {self.name} is being written by another process; try again.") from error
-            raise
+        with _translated(), self._write.begin() as connection:
+            yield connection
 
     def now(self, connection: Connection) -> float:
         """UTC seconds by the one clock that all processes share: the server's, or this machine's for a file."""
@@ -93,7 +103,7 @@ class Catalog:
                 connection.execute(schema.datasets.insert().values(id=dataset_id, name=name, created=now))
 
     def close(self) -> None:
-        self._read.dispose()
+        self._engine.dispose()
 
 
 def network_mount(path: Path, mounts: str) -> tuple[str, str] | None:
@@ -172,7 +182,8 @@ def _switch_to_wal(path: Path) -> None:
 
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "postgresql":
-        return sa.create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=20)
+        waits = {name: value for name, value in _PATIENCE.items() if name not in url.query}
+        return sa.create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=20, connect_args=waits)
     engine = sa.create_engine(url, pool_size=5, max_overflow=20, connect_args={"timeout": BUSY_SECONDS})
 
     @sa.event.listens_for(engine, "connect")
@@ -189,16 +200,17 @@ def _engine(url: URL) -> Engine:
     return engine
 
 
-def _migrate(engine: Engine, url: URL) -> None:
+def _migrate(engine: Engine, url: URL) -> tuple[str | None, Path | None]:
+    """The revision that was found, and the copy that was made of it."""
     shown = url.render_as_string(hide_password=True)
     try:
         with engine.connect() as connection:
             if _revision(connection) == schema.REVISION:
-                return
+                return schema.REVISION, None
         with engine.execution_options(explorer_begin="BEGIN IMMEDIATE").begin() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(sa.text("select pg_advisory_xact_lock(:n)"), {"n": _MIGRATION_LOCK})
-            _upgrade(connection, shown, url)
+            return _upgrade(connection, shown, url)
     except sa.exc.OperationalError as error:
         if _is_locked(error):
             raise Busy(f"The catalogue {shown} is being written by another process; try again.") from error
@@ -216,7 +228,7 @@ def _revision(connection: Connection) -> str | None:
     return connection.execute(sa.text("select version_num from alembic_version")).scalar()
 
 
-def _upgrade(connection: Connection, shown: str, url: URL) -> None:
+def _upgrade(connection: Connection, shown: str, url: URL) -> tuple[str | None, Path | None]:
     from alembic import command  # takes a tenth of a second to import, and is needed once a version
     from alembic.config import Config
     from alembic.script import ScriptDirectory
@@ -231,9 +243,44 @@ def _upgrade(connection: Connection, shown: str, url: URL) -> None:
             f"The catalogue {shown} was written by a newer version of this program (its revision is {found}, this "
             f"version knows {schema.REVISION}). Update the program, or use another workspace."
         )
+    copied = None
     if found not in (None, schema.REVISION) and connection.dialect.name == "sqlite":
-        copy_before_upgrade(Path(str(url.database)).expanduser().absolute(), str(found))
+        copied = copy_before_upgrade(Path(str(url.database)).expanduser().absolute(), str(found))
     command.upgrade(config, "head")
+    return found, copied
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """What the database says of itself, in a sentence; whoever asks may be a guest, so that its address stays out."""
+    try:
+        yield
+    except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
+        plain = _plain(error)
+        if plain is None:
+            raise
+        raise plain from error
+
+
+def _plain(error: sa.exc.SQLAlchemyError) -> Busy | Unavailable | None:
+    if isinstance(error, sa.exc.TimeoutError):
+        return Busy("Too many are asking the database at this moment; try again.")
+    origin = getattr(error, "orig", None)
+    if isinstance(origin, sqlite3.Error):
+        name = str(getattr(origin, "sqlite_errorname", ""))
+        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            return Busy("The catalogue is being written by another process; try again.")
+        if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+            return Unavailable(_FULL)
+        if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY")):
+            return Unavailable("The catalogue's file cannot be opened for writing; check its folder, then try again.")
+        return None
+    code = str(getattr(origin, "sqlstate", None) or "")
+    if code.startswith("40") or code == "55P03":
+        return Busy("Somebody else was writing the same at this moment; try again.")
+    if code.startswith("53") and code != "53300":
+        return Unavailable(_FULL)
+    return Unavailable("The database does not answer just now, so this was not stored. Try again in a moment.")
 
 
 def _is_locked(error: sa.exc.OperationalError) -> bool:

@@ -194,6 +194,10 @@ class Dataset:
             self._journal.unlink(missing_ok=True)
             return report
 
+    def restore_items(self, table: pd.DataFrame) -> None:
+        """Take over the items of a backup, for a caller that is `writing` already."""
+        self._store(table)
+
     def record_problems(self, problems: Mapping[str, str], dims: Mapping[str, tuple[int, int]] | None = None) -> None:
         """Write down that items (by uid) cannot be used until the next scan says otherwise, and all that decoding
         has found out meanwhile: sizes, and contents that cannot be decoded. `dims` adds sizes by content hash."""

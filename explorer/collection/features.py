@@ -15,6 +15,7 @@ then holds it with its full 11 bits, whatever the extractor's range.
 
 import hashlib
 import os
+import shutil
 import threading
 import time
 import zipfile
@@ -100,13 +101,7 @@ class FeatureStore:
 
     def verify(self) -> list[str]:
         """The finished files that are missing or whose bytes changed; reads everything."""
-        bad = []
-        for segment in self._manifest["segments"]:
-            for name, checksum in segment["checksums"].items():
-                path = self.folder / name
-                if not path.exists() or _checksum(path) != checksum:
-                    bad.append(name)
-        return bad
+        return damaged(self.folder)
 
     def writer(self) -> "FeatureWriter":
         """Open for appending. Only one at a time: the caller holds the dataset's writing lock."""
@@ -155,12 +150,16 @@ class FeatureStore:
         hashes: list[np.ndarray] = []
         scales: list[np.ndarray] = []
         for segment in self._manifest["segments"]:
-            blocks.append(np.load(self.folder / f"{segment['name']}.f16.npy", mmap_mode="r", allow_pickle=False))
-            with np.load(self.folder / f"{segment['name']}.rows.npz", allow_pickle=False) as rows:
-                hashes.append(rows["hash"])
-                scales.append(rows["scale"])
+            name = self.folder / segment["name"]
+            try:
+                blocks.append(np.load(f"{name}.f16.npy", mmap_mode="r", allow_pickle=False))
+                with np.load(f"{name}.rows.npz", allow_pickle=False) as rows:
+                    hashes.append(rows["hash"])
+                    scales.append(rows["scale"])
+            except (ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+                raise _hurt(name) from error
             if not len(blocks[-1]) == len(hashes[-1]) == len(scales[-1]) == segment["rows"]:
-                raise ExplorerError(f"{self.folder / segment['name']} is damaged; delete {self.folder} to recompute.")
+                raise _hurt(name)
         seen = {name for some in hashes for name in some.tolist()} if parts else set()
         for _, (part_hashes, part_scales, part_rows) in parts:
             new = [number for number, name in enumerate(part_hashes.tolist()) if name not in seen]
@@ -252,7 +251,8 @@ class FeatureWriter:
         start = len(full) * SEGMENT_ROWS
         while start < len(store):
             stop = min(start + SEGMENT_ROWS, len(store))
-            segments.append(self._write_segment(len(segments), start, stop))
+            number = max((int(segment["name"][:5]) + 1 for segment in segments), default=0)  # damaged ones leave gaps
+            segments.append(self._write_segment(number, start, stop))
             start = stop
         write_json(store.folder / "manifest.json", {**store._manifest, "segments": segments})
         finished = store._part_paths
@@ -286,6 +286,45 @@ class FeatureWriter:
         return {"name": name, "rows": rows, "checksums": checksums}
 
 
+def damaged(folder: Path) -> list[str]:
+    """The files of a feature, relative to its folder, that are missing, cannot be read or are not what their checksums
+    say; reads everything, also where the feature cannot be opened."""
+    try:
+        segments = read_json(folder / "manifest.json")["segments"]
+        sums = {name: checksum for segment in segments for name, checksum in segment["checksums"].items()}
+    except FileNotFoundError:
+        return []
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ["manifest.json"]
+    bad = [name for name, sum_ in sums.items() if not (folder / name).exists() or _checksum(folder / name) != sum_]
+    for path in sorted((folder / "parts").glob("*.npz")):
+        try:
+            _read_part(path)
+        except ExplorerError:
+            bad.append(f"parts/{path.name}")
+    return bad
+
+
+def drop_damaged(folder: Path, bad: Iterable[str]) -> None:
+    """Forget the rows in the files that `damaged` named: the next run computes them. The caller holds the dataset's
+    writing lock."""
+    names = set(bad)
+    if "manifest.json" in names:
+        shutil.rmtree(folder)
+        return
+    manifest = read_json(folder / "manifest.json")
+    kept = [segment for segment in manifest["segments"] if names.isdisjoint(segment["checksums"])]
+    write_json(folder / "manifest.json", {**manifest, "segments": kept})
+    for name in names:
+        _remove(folder / name)
+
+
+def _hurt(path: Path) -> ExplorerError:
+    return ExplorerError(
+        f"{path} is damaged. `python -m explorer check --repair` drops what is damaged and computes it again."
+    )
+
+
 def _packed(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(n, d) float32 to scales (n,) float32, powers of two, and rows (n, d) float16 with values = rows * scale."""
     largest = np.abs(values).max(axis=1) if values.shape[1] else np.zeros(len(values), np.float32)
@@ -299,8 +338,8 @@ def _read_part(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as part:
             return part["hash"], part["scale"], part["rows"]
-    except (ValueError, zipfile.BadZipFile, KeyError) as error:
-        raise ExplorerError(f"{path} is damaged ({error}); delete it: its pictures are computed again.") from None
+    except (ValueError, EOFError, zipfile.BadZipFile, KeyError):
+        raise _hurt(path) from None
 
 
 def _checksum(path: Path) -> str:

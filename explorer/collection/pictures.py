@@ -8,12 +8,14 @@ import json
 import os
 import sqlite3
 import threading
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from explorer.durable import full_disk
 from explorer.errors import ExplorerError
 
 _SCHEMA = """
@@ -22,10 +24,12 @@ CREATE TABLE IF NOT EXISTS pictures (
 );
 CREATE INDEX IF NOT EXISTS pictures_sizes ON pictures (hash, width, height);
 CREATE INDEX IF NOT EXISTS pictures_problems ON pictures (hash, problem) WHERE problem IS NOT NULL;
+CREATE TABLE IF NOT EXISTS checks (hash TEXT PRIMARY KEY, crc INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS grounds (hash TEXT PRIMARY KEY, facts TEXT NOT NULL);
 """
 # the indexes answer the questions that go over everything without touching the pages full of thumbnails
 _MANY = 5_000
+_CHECKED = "pictures.hash, thumb, crc FROM pictures LEFT JOIN checks ON checks.hash = pictures.hash"
 
 
 @dataclass(frozen=True)
@@ -49,9 +53,9 @@ class PictureStore:
         self._local = threading.local()
 
     def thumb(self, content_hash: str) -> bytes | None:
-        """The JPEG, longest side 256; None if there is none."""
-        row = self._one("SELECT thumb FROM pictures WHERE hash = ?", content_hash)
-        return row[0] if row else None
+        """The JPEG, longest side 256; None if there is none, or it is not what its checksum says."""
+        row = self._one(f"SELECT {_CHECKED} WHERE pictures.hash = ?", content_hash)
+        return row[1] if row and _whole(*row[1:]) else None
 
     def get(self, content_hash: str) -> Picture | None:
         row = self._one("SELECT hash, width, height, thumb, problem FROM pictures WHERE hash = ?", content_hash)
@@ -92,10 +96,24 @@ class PictureStore:
     def count(self) -> int:
         return int(self._all("SELECT count(*) FROM pictures")[0][0]) if self.path.exists() else 0
 
+    def damaged(self) -> list[str]:
+        """The contents whose thumbnails are not what their checksums say; reads everything."""
+        if not self.path.exists():
+            return []
+        with self._translated():
+            found = self._connection().execute(f"SELECT {_CHECKED} WHERE thumb IS NOT NULL")
+            return [name for name, thumb, crc in found if not _whole(thumb, crc)]
+
+    def forget(self, hashes: Iterable[str]) -> None:
+        """Have the next run decode these contents again."""
+        with self._translated():
+            self._connection().executemany("DELETE FROM pictures WHERE hash = ?", [(name,) for name in hashes])
+
     def add_many(self, pictures: Iterable[Picture]) -> None:
         """Write all of them in one transaction, on disk before this returns. What is known already is replaced."""
         listed = list(pictures)
         rows = [(each.hash, each.width, each.height, each.thumb, each.problem) for each in listed]
+        checks = [(each.hash, zlib.crc32(each.thumb)) for each in listed if each.thumb]
         grounds = [(each.hash, json.dumps(each.ground)) for each in listed if each.ground]
         if not rows:
             return
@@ -105,6 +123,7 @@ class PictureStore:
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
                 connection.executemany("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?, ?)", rows)
+                connection.executemany("INSERT OR REPLACE INTO checks VALUES (?, ?)", checks)
                 connection.executemany("INSERT OR REPLACE INTO grounds VALUES (?, ?)", grounds)
 
     def close(self) -> None:
@@ -141,7 +160,14 @@ class PictureStore:
         try:
             yield
         except sqlite3.DatabaseError as error:
+            if str(getattr(error, "sqlite_errorname", "")).startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+                raise full_disk(self.path) from error
             raise ExplorerError(
                 f"The thumbnails in {self.path} cannot be used: {error}. If the file is damaged, delete it: the next "
                 "run makes the thumbnails again."
             ) from error
+
+
+def _whole(thumb: bytes | None, crc: int | None) -> bool:
+    """Whether a thumbnail is what was written; those of an older version have no checksum and are taken as they are."""
+    return thumb is None or crc is None or zlib.crc32(thumb) == crc

@@ -18,7 +18,7 @@ import pandas as pd
 from explorer.collection import own
 from explorer.collection.dataset import Dataset
 from explorer.collection.progress import Meter, ProgressCallback
-from explorer.durable import write_json
+from explorer.durable import reserve, write_json
 from explorer.errors import Cancelled, NotFound
 from explorer.space import clusters, index, outliers, projection
 from explorer.space.codes import Codes
@@ -249,6 +249,7 @@ class _Build:
         stored = np.lib.format.open_memmap(
             self.work / VECTORS, mode="w+", dtype=np.float32, shape=(len(contents.uids), transform.dim)
         )
+        reserve(stored)
         for start in range(0, len(contents.uids), _CHUNK):
             stored[start : start + _CHUNK] = distinct[contents.of_item[start : start + _CHUNK]]
         stored.flush()

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from explorer.durable import reserve
 from explorer.errors import BadInput
 from explorer.space.shares import in_shares
 
@@ -80,6 +81,8 @@ class Codes:
             np.lib.format.open_memmap(folder / name, mode="w+", dtype=kind, shape=shape)
             for name, (kind, shape) in zip(FILES, shapes, strict=True)
         ]
+        for array in made:
+            reserve(array)
         _quantise(vectors, *[np.asarray(array) for array in made])
         for array in made:
             array.flush()
