@@ -35,8 +35,10 @@ async function request(url, options = {}) {
     throw new HttpError("The server does not answer. Is it still running?", 0);
   }
   if (response.ok) return response;
+  if (response.status === 403) {
+    throw new HttpError("This page needs the link it was opened with. It has ended or was taken back: ask who sent it.", 403);
+  }
   let message = `The server answered ${response.status}.`;
-  if (response.status === 403) message = "This page needs the link it was opened with: that has ended or was taken back. Ask who sent it.";
   const type = response.headers.get("content-type") ?? "";
   if (type.includes("application/json")) {
     const body = await response.json().catch(() => ({}));
