@@ -18,7 +18,7 @@ from explorer.catalog.database import Catalog
 from explorer.catalog.schema import answers as table
 from explorer.catalog.schema import classes, questions
 from explorer.errors import BadInput, NotFound
-from explorer.learning.standing import WALKED, CurrentAnswer, Provenance, Walk
+from explorer.learning.standing import RESOLVE, WALKED, CurrentAnswer, Provenance, Walk
 
 __all__ = ["AnswerEvent", "AnswerStore", "CurrentAnswer", "HistoryEntry", "Provenance", "Stored", "Value"]
 
@@ -87,7 +87,7 @@ class AnswerStore:
 
         An event whose `client_event_id` is known already is a retry: the first one stands, whatever the retry says.
         Raises BadInput, and writes nothing, if any event names an unknown question or class, an empty uid, or takes
-        back what is not there or is another person's.
+        back what is not there or is another person's; only a decision (RESOLVE) may be taken back by another one.
         """
         return self._writing(lambda connection: self.record_within(connection, events))
 
@@ -154,8 +154,9 @@ class AnswerStore:
         return stored
 
     def current(self, question_id: str) -> Mapping[str, CurrentAnswer]:
-        """The latest answer about each whole picture that has not been taken back, over all people, by uid.
+        """What holds of each whole picture, by uid: what was decided, else what most people say, of a tie the latest.
 
+        Each person has one vote, their last answer that has not been taken back (see `standing.agreed`).
         "no" says what a picture is not and leaves earlier answers standing; it is in `history`. Of a question of
         attributes: the last "yes", else the last answer of any kind. Never changes once given; asking again is free
         until something was recorded.
@@ -197,6 +198,22 @@ class AnswerStore:
         """The latest standing answer of each person: by (uid, person id)."""
         with self._lock:
             return self._walk(question_id).by_person
+
+    def apart(self, question_id: str) -> Mapping[str, frozenset[str]]:
+        """Pictures about which people differ and nobody has decided, by uid: which classes are tied (`Walk.apart`)."""
+        with self._lock:
+            return self._walk(question_id).apart
+
+    def decided(self, question_id: str) -> Mapping[str, CurrentAnswer]:
+        """The answers that somebody has decided where people differed, by uid."""
+        with self._lock:
+            return self._walk(question_id).decided
+
+    def several_at_work(self, question_id: str) -> bool:
+        """Whether several people answer at the same time, as far as this process has read; asks no database."""
+        with self._lock:
+            walk = self._walks.get(question_id)
+            return walk is not None and walk.several_at_work
 
     def attributes_by_person(self, question_id: str) -> dict[tuple[str, str], Mapping[str, CurrentAnswer]]:
         """`attributes_with_seq` of each person: by (uid, person id). Goes through every answer."""
@@ -326,10 +343,10 @@ def _merged(connection: Connection, question_id: str) -> tuple[str, list[tuple[s
 
 
 def _known(connection: Connection, event_ids: set[str]) -> dict[str, dict[str, Any]]:
-    """What is on record under these client event ids: seq, question_id, uid, person_id."""
+    """What is on record under these client event ids: seq, question_id, uid, person_id, policy."""
     found: dict[str, dict[str, Any]] = {}
     ordered = sorted(event_ids)
-    names = ("client_event_id", "seq", "question_id", "uid", "person_id")
+    names = ("client_event_id", "seq", "question_id", "uid", "person_id", "policy")
     columns = [table.c[name] for name in names]
     for start in range(0, len(ordered), _CHUNK):
         part = ordered[start : start + _CHUNK]
@@ -376,5 +393,6 @@ def _check_text(name: str, text: object) -> None:
 def _check_undo(row: dict[str, Any], target: dict[str, Any] | None) -> None:
     if target is None or target["question_id"] != row["question_id"] or target["uid"] != row["uid"]:
         raise BadInput("There is no such answer to take back about this picture; reload the page.")
-    if target["person_id"] != row["person_id"]:
+    decision = target["policy"] == row["policy"] == RESOLVE
+    if target["person_id"] != row["person_id"] and not decision:
         raise BadInput("This answer is another person's; only they can take it back.")

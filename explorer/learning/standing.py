@@ -1,5 +1,6 @@
 """What holds now: the standing answers that follow from the events, kept up event by event."""
 
+from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -9,6 +10,9 @@ WHOLE = ""
 """The key, among the answers to a question of attributes, of one that is about the whole picture: unsure, skip, …"""
 CHECK = "random"
 """The policy of pictures drawn by chance alone, from which the whole collection may be judged."""
+RESOLVE = "resolve"
+"""The policy of an answer that decides what people differ about: it holds over theirs until it is taken back."""
+_AT_WORK_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,9 @@ class Walk:
         self._attributes: dict[str, Mapping[str, CurrentAnswer]] = {}
         self._provenance: dict[str, Provenance] = {}
         self._checks: dict[str, Provenance] = {}
+        self._apart: dict[str, frozenset[str]] = {}
+        self._decided: dict[str, CurrentAnswer] = {}
+        self._lately: deque[tuple[str, float]] = deque(maxlen=40)
         self._frozen: dict[str, Mapping[Any, Any]] = {}
 
     # Each of these is a copy that never changes, made anew only after something has changed.
@@ -134,6 +141,25 @@ class Walk:
     def checks(self) -> Mapping[str, Provenance]:
         return self._copy("checks", self._checks)
 
+    @property
+    def apart(self) -> Mapping[str, frozenset[str]]:
+        """The pictures about which people say different things and nobody has decided -> the classes of which as many
+        say one thing as another, so that none holds (WHOLE where a picture has one answer)."""
+        return self._copy("apart", self._apart)
+
+    @property
+    def decided(self) -> Mapping[str, CurrentAnswer]:
+        """The pictures whose answer somebody has decided (RESOLVE), and that answer with its person."""
+        return self._copy("decided", self._decided)
+
+    @property
+    def several_at_work(self) -> bool:
+        """Whether more than one person gave the answers of the last minute before the newest."""
+        if not self._lately:
+            return False
+        since = self._lately[-1][1] - _AT_WORK_SECONDS
+        return len({person for person, at in self._lately if at > since}) > 1
+
     def _copy(self, name: str, state: dict[Any, Any]) -> Mapping[Any, Any]:
         if name not in self._frozen:
             self._frozen[name] = MappingProxyType(state.copy())
@@ -147,6 +173,7 @@ class Walk:
         for seq, event_id, uid, value, class_id, person, content_hash, region, at, undoes, batch_id, *chosen in rows:
             self.seq = seq
             self.active[event_id] = True
+            self._lately.append((person, at))
             if undoes is not None:
                 self._undoes[event_id] = undoes
                 touched[self._turn(undoes, False)] = None
@@ -172,7 +199,7 @@ class Walk:
         found = {
             (uid, person): self._verdict(said)
             for uid in self._said
-            for person, said in self._persons(list(self._standing(uid)))
+            for person, said in self._persons([each for each in self._standing(uid) if each.how.policy != RESOLVE])
         }
         return {who: verdict for who, verdict in found.items() if verdict}
 
@@ -198,7 +225,7 @@ class Walk:
         if uid in self._latest:  # else nothing was said of it, or all was taken back: nothing to forget
             for person_id in {said.answer.person_id for said in self._said[uid].values()}:
                 self._by_person.pop((uid, person_id), None)
-            for state in (self._latest, self._attributes, self._provenance, self._checks):
+            for state in (self._latest, self._attributes, self._provenance, self._checks, self._apart, self._decided):
                 state.pop(uid, None)
         standing = list(self._standing(uid))
         if not standing:
@@ -207,14 +234,47 @@ class Walk:
         check = next((said.how for said in standing if said.how.policy == CHECK), None)
         if check is not None:
             self._checks[uid] = check
-        several = self.kind == "attributes"
-        if several:
-            self._attributes[uid] = self._verdict(standing)
-        self._latest[uid] = _summary(self._attributes[uid]) if several else self._resolved(standing[-1].answer)
-        for person_id, said in self._persons(standing):
-            self._by_person[uid, person_id] = (
-                _summary(self._verdict(said)) if several else self._resolved(said[-1].answer)
-            )
+        decisions = [said for said in standing if said.how.policy == RESOLVE]
+        own = [said for said in standing if said.how.policy != RESOLVE] if decisions else standing
+        if self.kind == "attributes":
+            self._settle_attributes(uid, own, decisions)
+            return
+        by_person = {person: self._resolved(said[-1].answer) for person, said in self._persons(own)}
+        for person, answer in by_person.items():
+            self._by_person[uid, person] = answer
+        if decisions:
+            self._latest[uid] = self._decided[uid] = self._resolved(decisions[-1].answer)
+        elif len(by_person) == 1:
+            self._latest[uid] = by_person[own[-1].answer.person_id]
+        else:
+            self._latest[uid], differ, tied = agreed(list(by_person.values()))
+            if differ:
+                self._apart[uid] = frozenset({WHOLE}) if tied else frozenset()
+
+    def _settle_attributes(self, uid: str, own: list[_Said], decisions: list[_Said]) -> None:
+        """Of each class what most say; what was decided of it holds over that."""
+        verdicts = {person: self._verdict(said) for person, said in self._persons(own)}
+        for person, said in verdicts.items():
+            self._by_person[uid, person] = _summary(said)
+        verdict = self._verdict(own)
+        differing: set[str] = set()
+        tied: set[str] = set()
+        if len(verdicts) > 1 and WHOLE not in verdict:
+            votes = {c: [each[c] for each in verdicts.values() if c in each] for c in verdict}
+            found = {c: agreed(said) for c, said in votes.items()}
+            verdict = MappingProxyType({c: answer for c, (answer, _, _) in found.items()})
+            differing = {c for c, (_, differ, _) in found.items() if differ}
+            tied = {c for c, (_, _, tie) in found.items() if tie}
+        if decisions:
+            decided = self._verdict(decisions)
+            whole = WHOLE in decided or WHOLE in verdict
+            verdict = decided if whole else MappingProxyType({**verdict, **decided})
+            differing -= differing if whole else set(decided)
+            self._decided[uid] = max(decided.values(), key=lambda answer: answer.seq)
+        if differing:
+            self._apart[uid] = frozenset(tied & differing)
+        self._attributes[uid] = verdict
+        self._latest[uid] = _summary(verdict)
 
     def _resolved(self, answer: CurrentAnswer) -> CurrentAnswer:
         target = self._merges.target.get(answer.class_id or "")
@@ -246,6 +306,20 @@ class Walk:
             if before is None or (before.value == "yes", before.seq) < (answer.value == "yes", answer.seq):
                 verdict[key] = answer
         return MappingProxyType(verdict)
+
+
+def agreed(answers: Sequence[CurrentAnswer]) -> tuple[CurrentAnswer, bool, bool]:
+    """What holds of answers by different people (at least one); whether they differ; whether it is a tie.
+
+    What most say holds, in the words of whoever said it last; of a tie the last, of which nothing may be learnt.
+    Unsure and skip have no vote: who does not know contradicts nobody.
+    """
+    votes = Counter((answer.value, answer.class_id) for answer in answers if answer.value not in ("unsure", "skip"))
+    ranked = votes.most_common(2)
+    tied = len(ranked) > 1 and ranked[0][1] == ranked[1][1]
+    most = {vote for vote, n in votes.items() if n == ranked[0][1]}
+    holds = [answer for answer in answers if not votes or (answer.value, answer.class_id) in most]
+    return max(holds, key=lambda answer: answer.seq), len(votes) > 1, tied
 
 
 def _summary(verdict: Mapping[str, CurrentAnswer]) -> CurrentAnswer:

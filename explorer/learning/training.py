@@ -1,7 +1,8 @@
 """From answers to a classifier: which rows of a space they are about, and what is fitted to them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ from explorer.learning.methods import METHODS, fit_linear
 from explorer.learning.questions import Question
 from explorer.learning.scoring import AttributeScored, Scored
 from explorer.learning.spreading import spread_answers
-from explorer.learning.standing import CurrentAnswer, Provenance
+from explorer.learning.standing import WHOLE, CurrentAnswer, Provenance
 
 if TYPE_CHECKING:
     from explorer.space import Space
@@ -76,8 +77,13 @@ def gather(
     attributes: Mapping[str, Mapping[str, CurrentAnswer]] | None,
     provenance: Mapping[str, Provenance],
     prepared: Prepared,
+    apart: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> Gathered:
-    """Sort the answers to rows. `attributes`: uid -> class -> yes or no, for a question of that kind."""
+    """Sort the answers to rows. `attributes`: uid -> class -> yes or no, for a question of that kind.
+
+    `apart`: uid -> the classes (WHOLE: the one answer) of which as many people say one thing as another. Nothing is
+    learnt of them: half of the answers would be wrong, and nobody knows which half.
+    """
     space = prepared.space
     place_of = {class_id: place for place, class_id in enumerate(question.class_ids)}
     answered = np.zeros(len(space.uids), bool)
@@ -92,9 +98,9 @@ def gather(
             changed += 1  # the answer stays on its picture, but these are the vectors of another version of it
         elif attributes is not None:
             for class_id, each in attributes.get(uid, {}).items():
-                if class_id in place_of and each.value in ("yes", "no"):
+                if class_id in place_of and each.value in ("yes", "no") and class_id not in apart.get(uid, ()):
                     found[place_of[class_id]].append((row, int(each.value == "yes")))
-        elif answer.value == "yes" and answer.class_id in place_of:
+        elif answer.value == "yes" and answer.class_id in place_of and WHOLE not in apart.get(uid, ()):
             found[0].append((row, place_of[answer.class_id]))
     return Gathered(answered, changed, tuple(_training(pairs, prepared, provenance) for pairs in found))
 

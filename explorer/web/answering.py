@@ -1,4 +1,4 @@
-"""The labelling panel's three requests: store answers, choose the next pictures, sort all of them."""
+"""The labelling panel's requests: store answers, choose the next pictures, sort all of them, tell what others do."""
 
 import json
 from collections import Counter
@@ -10,15 +10,18 @@ import numpy as np
 from explorer.collection.dataset import Dataset
 from explorer.errors import BadInput, Busy
 from explorer.learning.answers import AnswerEvent, CurrentAnswer, Value
+from explorer.learning.claims import answered_by, full, overlap_of
 from explorer.learning.live import Scores
 from explorer.learning.questions import Question
-from explorer.learning.standing import WHOLE
+from explorer.learning.standing import RESOLVE, WHOLE
 from explorer.learning.suggestions import POLICIES
-from explorer.sharing.access import Person
+from explorer.sharing.access import Person, Scope, authorise
 from explorer.space import Space
 from explorer.web import views
-from explorer.web.bulk import answer_many, answered_rows, shown_rows, take_back
+from explorer.web.bulk import answer_many, shown_rows, take_back
+from explorer.web.handing import claim_rows, done_rows, hand_out, less
 from explorer.web.sets import picture_set
+from explorer.web.together import who_said
 
 if TYPE_CHECKING:
     from explorer.web.runtime import Runtime
@@ -63,6 +66,8 @@ def _event(raw: Any, question: Question, person: Person, dataset: Dataset) -> An
     row = dataset.row_of.get(uid)
     if row is None:
         raise BadInput(f"There is no picture '{uid[:200]}' in this collection; nothing was stored.")
+    if texts["policy"] == RESOLVE:  # it holds over what others say
+        authorise(person, "edit", Scope(dataset.id, question.id))
     return AnswerEvent(
         client_event_id=texts["client_event_id"] or "",
         question_id=question.id,
@@ -110,38 +115,52 @@ def order(rt: "Runtime", dataset_id: str, query: dict[str, str]) -> dict[str, An
     return {**said, "counts": class_counts(rt, question), "quality": {"sentence": quality}, "items": items}
 
 
-def batch(rt: "Runtime", dataset_id: str, query: dict[str, str]) -> dict[str, Any]:
-    """The next pictures to answer, each with the probability that it was picked: by a policy, or of a `set`."""
+def batch(rt: "Runtime", person: Person, dataset_id: str, query: dict[str, str]) -> dict[str, Any]:
+    """The next pictures to answer, each with the probability that it was picked: by a policy, or of a `set`.
+
+    They are this person's for a minute; "held" counts those that are left out because others have them.
+    """
     question, dataset, space = _asked(rt, dataset_id, query)
     if query.get("set"):
-        return _of_set(rt, question, dataset, space, query)
+        return _of_set(rt, person, question, dataset, space, query)
     most = views.number(query["n"], 24, 1, MOST_BATCH) if query.get("n") else None
     policy = query.get("policy") or "useful"
-    shown = _besides(shown_rows(rt, dataset, space, query.get("f")), space, query.get("without"))
-    picked = rt.live.batch(dataset_id, question.id, space.key, policy, most, allowed=shown)
-    scores = rt.live.scores(dataset_id, question.id, space.key)
-    cards = _asked_cards(question, dataset, scores, [pick.uid for pick in picked.items])
+    keep = _listed(query.get("without"))
+    shown = less(shown_rows(rt, dataset, space, query.get("f")), space, keep)
+    handed = hand_out(rt, person, question, space, policy, most, shown, keep)
+    scores = rt.live.scores(dataset_id, question.id, space.key, may_lag=True)
+    cards = _asked_cards(question, dataset, scores, [pick.uid for pick in handed.picks])
     items = [
         {**card, "probability": pick.probability, "policy": pick.policy}
-        for card, pick in zip(cards, picked.items, strict=True)
+        for card, pick in zip(cards, handed.picks, strict=True)
     ]
-    return {"why": picked.why, "policy": picked.policy, "items": items}
+    return {"why": handed.why, "policy": handed.policy, "items": items, "held": handed.held}
 
 
-def _of_set(rt: "Runtime", question: Question, dataset: Dataset, space: Space, query: dict[str, str]) -> dict[str, Any]:
+def _of_set(
+    rt: "Runtime", person: Person, question: Question, dataset: Dataset, space: Space, query: dict[str, str]
+) -> dict[str, Any]:
     """The pictures of a set that have no answer yet, and how many there are in all."""
     most = views.number(query.get("n"), 24, 1, MOST_SHOWN)
     chosen = picture_set(rt, dataset, space, question, query["set"])
+    deciding = chosen.policy == RESOLVE
+    if deciding:
+        authorise(person, "edit", Scope(dataset.id, question.id))
     rows = chosen.rows[shown_rows(rt, dataset, space, query.get("f"))[chosen.rows]]
-    open_rows = rows if chosen.again else rows[~answered_rows(rt, question, space)[rows]]
+    open_rows = rows if chosen.again else rows[~done_rows(rt, person, question, space)[rows]]
     scores = rt.live.scores(dataset.id, question.id, space.key)
     if scores.space is not space:
         raise Busy("The collection is being renewed at this moment; try again.")
+    handed, held = claim_rows(rt, person, question, space, open_rows, most, bool(chosen.again))
     more = {"probability": 1.0, "policy": chosen.policy} | ({"again": chosen.again} if chosen.again else {})
-    uids = [space.uids[int(row)] for row in open_rows[:most]]
-    items = [{**card, **more} for card in _asked_cards(question, dataset, scores, uids)]
-    about = {"words": chosen.words, "total": len(rows), "open": len(open_rows), "again": chosen.again}
-    return {"why": f"{chosen.words}.", "policy": chosen.policy, "items": items, "set": about}
+    uids = [space.uids[int(row)] for row in handed]
+    said = who_said(rt, person, question, uids) if deciding else {}
+    items = [
+        {**card, **more} | ({"said": said[card["uid"]]} if deciding else {})
+        for card in _asked_cards(question, dataset, scores, uids)
+    ]
+    about = {"words": chosen.words, "total": len(rows), "open": len(open_rows), "again": chosen.again, "held": held}
+    return {"why": f"{chosen.words}.", "policy": chosen.policy, "items": items, "set": about, "held": held}
 
 
 def _asked_cards(question: Question, dataset: Dataset, scores: Scores, uids: list[str]) -> list[dict[str, Any]]:
@@ -160,19 +179,38 @@ def _asked_cards(question: Question, dataset: Dataset, scores: Scores, uids: lis
     return cards
 
 
-def _besides(shown: np.ndarray, space: Space, without: str | None) -> np.ndarray:
-    """The rows that may be chosen less those that are on the screen already: `without` is a JSON list of uids."""
+def _listed(without: str | None) -> list[str]:
+    """The uids of pictures that are on the screen already: `without` is a JSON list."""
     if not without:
-        return shown
+        return []
     try:
         uids = json.loads(without)
     except ValueError as error:
         raise BadInput("'without' of the address is no list; reload the page.") from error
     if not isinstance(uids, list) or len(uids) > MOST_BATCH:
         raise BadInput("'without' of the address is no list of a few pictures; reload the page.")
-    left = shown.copy()
-    left[[space.rows[uid] for uid in uids if isinstance(uid, str) and uid in space.rows]] = False
-    return left
+    return [uid for uid in uids if isinstance(uid, str)]
+
+
+def news(rt: "Runtime", person: Person, dataset_id: str, query: dict[str, str]) -> dict[str, Any]:
+    """What has happened at a question since event `after`: {"seq", "here": people who are answering}.
+
+    Where something has: also "counts" by class, "answered" pictures, whether "others" did something, and "done", the
+    uids of pictures that others have answered since and that need no answer of this person any more. With `hold=1`
+    the pictures that this person was handed stay theirs for another minute.
+    """
+    question = views.question_of(rt, dataset_id, query.get("question", ""))
+    after = views.number(query.get("after"), 0, 0, 2**53)
+    if query.get("hold") == "1":
+        rt.claims.refresh(question.id, person.id)
+    stand = rt.bulletin.stand(question.id)
+    told: dict[str, Any] = {"seq": stand.seq, "here": len(stand.here | {person.id})}
+    if stand.seq <= after:
+        return told
+    seq, counts, answered = rt.bulletin.once(question.id, "counts", stand.seq, lambda: _counts(rt, question))
+    new = rt.bulletin.since(question.id, after, person.id)
+    done = sorted(_done(rt, person, question, stand.seq, new))
+    return told | {"seq": seq, "counts": counts, "answered": answered, "others": bool(new), "done": done}
 
 
 def policies(question: Question) -> list[dict[str, str]]:
@@ -213,6 +251,22 @@ def class_counts(rt: "Runtime", question: Question) -> dict[str, int]:
         current = rt.answers.current(question.id).values()
         counts = Counter(answer.class_id for answer in current if answer.value == "yes" and answer.class_id)
     return {class_id: counts.get(class_id, 0) for class_id in question.class_ids}
+
+
+def _done(rt: "Runtime", person: Person, question: Question, seq: int, uids: set[str]) -> set[str]:
+    overlap = overlap_of(question)
+    if not uids or overlap == 1:
+        current = rt.answers.current(question.id) if uids else {}
+        return {uid for uid in uids if uid in current}
+    said = rt.bulletin.once(question.id, "by", seq, lambda: answered_by(rt.answers.by_person(question.id)))
+    decided = rt.answers.decided(question.id)
+    return {uid for uid in uids if uid in decided or full(person.id, said.get(uid, ()), overlap)}
+
+
+def _counts(rt: "Runtime", question: Question) -> tuple[int, dict[str, int], int]:
+    """With the number of an event that is surely among what was counted."""
+    current, seq = rt.answers.current_with_seq(question.id)
+    return seq, class_counts(rt, question), _answered(current)
 
 
 def _answered(answers: Mapping[str, CurrentAnswer]) -> int:

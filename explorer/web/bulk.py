@@ -17,7 +17,7 @@ from explorer.collection.dataset import Dataset
 from explorer.errors import BadInput
 from explorer.learning.answers import MAX_TEXT, AnswerEvent, Value
 from explorer.learning.questions import Question
-from explorer.learning.standing import WHOLE
+from explorer.learning.standing import RESOLVE, WHOLE
 from explorer.sharing.access import Person
 from explorer.space import Space
 from explorer.web import views
@@ -132,6 +132,8 @@ def _expand(
     else:
         parts = [of, _text(bulk, "method"), _text(bulk, "id")] if of == "cluster" else [of, _text(bulk, "id")]
         named = picture_set(rt, dataset, space, question, ":".join(parts), titled=False)
+        if named.policy == RESOLVE:
+            raise BadInput("What people differ about is decided picture by picture; nothing was stored.")
         rows, again = named.rows[allowed[named.rows]], bool(named.again)
         policy = "selection" if named.policy == "differ" else named.policy
     have = answered_rows(rt, question, space, _text(message, "class_id"))

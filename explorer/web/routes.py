@@ -20,7 +20,7 @@ from explorer.errors import BadInput, Busy, ExplorerError, NotFound, Refused
 from explorer.sharing import exports
 from explorer.sharing.access import Person, Scope, authorise
 from explorer.web import downloads, gate, views
-from explorer.web.answering import batch, order, record
+from explorer.web.answering import batch, news, order, record
 from explorer.web.colours import colouring
 from explorer.web.filters import Filter
 from explorer.web.listed import list_file
@@ -207,7 +207,12 @@ def order_json(call: Call) -> Response:
 
 @rule("batch.json", "label", where="query")
 def batch_json(call: Call) -> Response:
-    return JSONResponse(batch(call.rt, call.dataset, call.query), headers=FRESH)
+    return JSONResponse(batch(call.rt, call.person, call.dataset, call.query), headers=FRESH)
+
+
+@rule("news.json", "label", where="query")
+def news_json(call: Call) -> Response:
+    return JSONResponse(news(call.rt, call.person, call.dataset, call.query), headers=FRESH)
 
 
 @rule("recent.json", "label", where="query")

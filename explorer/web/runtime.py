@@ -17,8 +17,10 @@ from explorer.extractors.base import Extractor, FeatureSpec
 from explorer.extractors.registry import load_like
 from explorer.jobs import Jobs
 from explorer.learning.answers import AnswerStore
+from explorer.learning.claims import ClaimStore
 from explorer.learning.live import LiveQuestions
 from explorer.learning.questions import QuestionStore
+from explorer.learning.together import Bulletin
 from explorer.sharing.access import LaunchToken
 from explorer.sharing.links import LinkStore
 from explorer.space import ClusterCard, Space, list_spaces, open_space
@@ -39,6 +41,8 @@ class Runtime:
         self.links = LinkStore(self.catalog)
         self.visitors = Visitors(self.token, self.links)
         self.live = LiveQuestions(self.catalog, self.space)
+        self.claims = ClaimStore(self.catalog)
+        self.bulletin = Bulletin(self.catalog)
         self.shown: dict[tuple[str, str, str], Any] = {}
         """Which rows of a space a page shows, by dataset, space and filter (see `bulk.shown_rows`)."""
         self._lock = threading.Lock()

@@ -8,6 +8,7 @@ import numpy as np
 from explorer.collection.dataset import Dataset
 from explorer.errors import BadInput, NotFound
 from explorer.learning.questions import Question
+from explorer.learning.standing import RESOLVE
 from explorer.space import Space
 from explorer.web import selections
 
@@ -23,7 +24,7 @@ class PictureSet:
     words: str
     policy: str
     again: str = ""
-    """The class whose pictures these are, when they are asked again."""
+    """The class whose pictures these are, when they are asked again; "*" whatever they have been answered with."""
 
 
 def cluster_set(method: str, which: int, space: Space) -> str:
@@ -35,7 +36,8 @@ def picture_set(
     rt: "Runtime", dataset: Dataset, space: Space, question: Question | None, text: str, titled: bool = True
 ) -> PictureSet:
     """What `set=` names: cluster:METHOD:NUMBER:GENERATION, selection:ID, differ:ID (a selection of pictures that two
-    ways of looking take for different things: each is answered by itself) or answered:CLASS:EVENT.
+    ways of looking take for different things: each is answered by itself), answered:CLASS:EVENT, or resolve (what
+    people differ about).
 
     Without `titled` a group is not called by its title, which takes seconds to find the first time.
 
@@ -48,6 +50,9 @@ def picture_set(
         uids, words = selections.load(rt.catalog, dataset.id, rest)
         rows = [space.rows[uid] for uid in uids if uid in space.rows]
         return PictureSet(np.array(rows, np.int64), words or f"{len(rows):,} selected pictures", kind)
+    if kind == RESOLVE and question is not None:
+        rows = [space.rows[uid] for uid in rt.answers.apart(question.id) if uid in space.rows]
+        return PictureSet(np.array(rows, np.int64), "People say different things of these", RESOLVE, "*")
     if kind == "answered" and question is not None:
         return _answered(rt, space, question, rest)
     raise BadInput(

@@ -277,6 +277,11 @@ async def recent(request: Request) -> Response:
     return JSONResponse({"items": items})
 
 
+async def news(request: Request) -> Response:
+    """Nobody else is here."""
+    return JSONResponse({"seq": 0, "here": 1})
+
+
 async def control(request: Request) -> Response:
     """What a test asks of the double: faults, forgetting, and what was received."""
     for name, value in request.query_params.items():
@@ -303,5 +308,6 @@ ROUTES = [
     Route("/x/demo/order.json", order),
     Route("/x/demo/batch.json", batch),
     Route("/x/demo/recent.json", recent),
+    Route("/x/demo/news.json", news),
     Route("/control", control),
 ]

@@ -13,7 +13,8 @@ _component = st.components.v2.component(
     html="<div class='ex-root'></div>",
     css=style("labeller/labeller.css"),
     js=script(
-        *(f"labeller/{name}.js" for name in ("queue", "book", "told", "classes", "keys", "batch", "sorted", "labeller"))
+        *(f"labeller/{name}.js" for name in ("queue", "book", "told", "classes", "keys")),
+        *(f"labeller/{name}.js" for name in ("batch", "sorted", "news", "labeller")),
     ),
 )
 _CLASS = ("id", "name", "colour", "count", "note", "none", "examples")
@@ -43,7 +44,8 @@ def labeller(
     `question`: {id, name, kind, classes: [{id, name, colour, count, note, none, examples: [{uid, hash, caption}]}]}.
     `policies` [{id, title, why}] are the ways of choosing the next pictures, `policy` the one to begin with; `set`
     {id, title} names pictures to answer first (batch.json?set=). Answers are sent by the browser (POST answers), and
-    the panel asks for pictures and orders itself (batch.json, order.json, recent.json): nothing here reruns the page.
+    the panel asks for pictures, orders and what others do itself (batch.json, order.json, recent.json, news.json):
+    nothing here reruns the page.
     After new scores the window hears "explorer:scores" {question, seq}, which the map listens to.
 
     Before a rerun `on_policy({"policy"})` is called when another way of choosing was picked, `on_example({"uid",

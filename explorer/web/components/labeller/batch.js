@@ -79,7 +79,7 @@ class Batch {
       this.set = batch.set;
       this.showWhy(batch.set ? setWords(batch.set) : batch.why);
       this.show(batch.items);
-      if (!batch.items.length) this.empty();
+      if (!batch.items.length) this.empty(batch.held);
     } catch (error) {
       if (this.asked !== asked) return;
       this.busy(false);
@@ -136,8 +136,10 @@ class Batch {
     this.grid.setAttribute("aria-busy", String(on));
   }
 
-  empty() {
-    if (this.set) this.tell("Every picture of these has an answer.", { again: () => this.changePolicy("useful"), words: "Go on with the most useful ones" });
+  empty(held = 0) {
+    const others = held === 1 ? "The last picture is" : `The last ${counting.format(held)} are`;
+    if (held) this.tell(`${others} being answered by somebody else at this moment.`, { again: () => this.load(), words: "Look again" });
+    else if (this.set) this.tell("Every picture of these has an answer.", { again: () => this.changePolicy("useful"), words: "Go on with the most useful ones" });
     else this.tell("Every picture here has an answer. Choose other pictures above, or look at the sorted ones below.");
   }
 
@@ -153,9 +155,25 @@ class Batch {
     this.cards = items.map((item, place) => this.card(item, place));
     this.grid.replaceChildren(...this.cards);
     this.grid.hidden = this.large.hidden = items.length === 0;
-    this.focus(Math.max(0, items.findIndex((item) => !this.panel.book.of(item))));
+    this.focus(Math.max(0, items.findIndex((item) => this.isOpen(item))));
     this.paint();
     if (focused) this.grid.focus({ preventScroll: true });
+  }
+
+  /** Whether a picture waits for an answer: not from here yet, and not from others since it was handed out. */
+  isOpen(item) {
+    return !this.panel.book.of(item) && !this.isOthers(item);
+  }
+
+  isOthers(item) {
+    return !item.again && this.panel.news.done.has(item.uid) && !this.panel.book.of(item);
+  }
+
+  /** Others have answered some of these: they are no longer asked, and nothing moves under a hand that is answering. */
+  leftToOthers() {
+    this.paint();
+    const open = this.items.filter((item) => this.isOpen(item));
+    if (open.length <= FEW && this.items.length) this.refill(open);
   }
 
   card(item, place) {
@@ -181,8 +199,9 @@ class Batch {
       card.classList.toggle("lr-answered", Boolean(answer) && !draft);
       card.classList.toggle("lr-draft", Boolean(draft));
       card.classList.toggle("lr-differs", agrees === false);
+      card.classList.toggle("lr-others-did", this.isOthers(item));
       card.style.setProperty("--class", look.colour);
-      card.lastChild.textContent = look.words;
+      card.lastChild.textContent = this.isOthers(item) ? "answered by others" : look.words;
       card.classList.toggle("lr-chosen", this.selected.has(place));
       card.setAttribute("aria-selected", String(this.selected.has(place)));
     });
@@ -207,7 +226,7 @@ class Batch {
 
   /** All pictures without an answer; of a set also those that are not shown. */
   selectAll() {
-    this.items.forEach((item, place) => { if (!this.panel.book.of(item)) this.selected.add(place); });
+    this.items.forEach((item, place) => { if (this.isOpen(item)) this.selected.add(place); });
     this.whole = Boolean(this.set) && this.set.open > this.items.length;
     this.paint();
     this.grid.focus({ preventScroll: true });
@@ -236,7 +255,7 @@ class Batch {
     this.image.alt = item.caption || "picture";
     if (item.hash) this.image.src = thumbAddress(data.dataset, item.hash);
     const guess = data.showGuess ? this.panel.guessOf(item) : undefined;
-    this.guess.textContent = guess ? `Guess: ${guess.words}` : "";
+    this.guess.textContent = item.said?.join(" · ") ?? (guess ? `Guess: ${guess.words}` : "");
     clearTimeout(this.sharpening);
     this.sharpening = setTimeout(() => this.sharpen(item), 160); // who answers quickly needs the small one only
   }
@@ -310,7 +329,7 @@ class Batch {
   /** After an answer: on to the next picture without one, or to new pictures when there is none. */
   advance() {
     this.clearSelection();
-    const open = this.items.filter((item) => !this.panel.book.of(item));
+    const open = this.items.filter((item) => this.isOpen(item));
     if (open.length <= FEW) this.refill(open);
     this.waiting = !open.length; // the one in focus has its answer: another press must not give it a second
     for (let by = 1; by <= this.items.length && open.length; by++) {
@@ -350,6 +369,7 @@ const SET = "set";
 
 function setWords(set) {
   const answered = set.total - set.open;
+  if (set.again === "*") return `${set.words}: ${pictures(set.open)} to decide. What you answer here holds, whatever the others say.`;
   if (set.again) return `${set.words}: ${pictures(set.open)}, asked again. The answer from before stays until there is a new one.`;
   const words = set.words.includes(counting.format(set.total)) ? set.words : `${set.words}: ${pictures(set.total)}`;
   return answered ? `${words}. ${counting.format(answered)} of them ${answered === 1 ? "has" : "have"} an answer, which stays.` : `${words}, none with an answer yet.`;

@@ -1,7 +1,7 @@
 // What has been answered on this page: the present answer of each picture, undo and redo, counts, timings.
 
 const TIMINGS_KEPT = 1000;
-const TELLING = /^(likely|finish|top|review)\b/; // ways of choosing that give the guess away
+const TELLING = /^(likely|finish|top|review|resolve)\b/; // ways of choosing that give the guess away
 
 class AnswerBook {
   constructor(queue) {
@@ -19,7 +19,8 @@ class AnswerBook {
   /** The present answer of a picture: what was said here, else what the server said of it. */
   of(item) {
     const answer = this.given.has(item.uid) ? this.given.get(item.uid) : answerOf(item.answer);
-    return item.again && classesOf(answer).includes(item.again) ? null : answer; // asked again: the old one does not count
+    const old = item.again === "*" || classesOf(answer).includes(item.again);
+    return item.again && old ? null : answer; // asked again: the old one does not count
   }
 
   /**

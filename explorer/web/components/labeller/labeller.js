@@ -9,6 +9,7 @@ class Labeller {
     this.bar = new ClassBar(this);
     this.batch = new Batch(this);
     this.sorted = new Sorted(this);
+    this.news = new News(this);
     this.build();
     this.onKey = this.onKey.bind(this);
     window.addEventListener("keydown", this.onKey, { capture: true });
@@ -21,7 +22,7 @@ class Labeller {
     const others = SPECIAL.map((each) => el("button", { type: "button", class: "lr-other", title: each.title, data: { value: each.value },
       on: { click: (event) => this.answer({ value: each.value, class_ids: [] }, event.timeStamp) } }, el("kbd", { class: "ex-key", textContent: each.key }), each.words));
     this.others = el("div", { class: "lr-others" }, ...others);
-    this.turns = el("div", { class: "lr-turns" }, this.undoButton, this.redoButton, this.saved);
+    this.turns = el("div", { class: "lr-turns" }, this.undoButton, this.redoButton, this.saved, this.news.node);
     const head = el("div", { class: "lr-answers" }, this.bar.node, el("div", { class: "lr-second" }, this.others, this.told.node, this.turns));
     this.keys = el("p", { class: "lr-keys ex-quiet" });
     this.root.replaceChildren(el("div", { class: "lr" }, head, this.batch.node, this.keys, this.sorted.node));
@@ -71,6 +72,7 @@ class Labeller {
     };
     this.queue.listeners.add(this.listener);
     this.queue.flush();
+    this.news.attach();
     this.remember();
   }
 
@@ -89,7 +91,7 @@ class Labeller {
   }
 
   seq() {
-    return Math.max(this.data.seq, this.queue.latest);
+    return Math.max(this.data.seq, this.queue.latest, this.news.after);
   }
 
   showClasses() {
@@ -366,6 +368,7 @@ class Labeller {
     clearTimeout(this.telling);
     clearTimeout(this.told.hiding);
     this.sorted.destroy();
+    this.news.destroy();
   }
 }
 

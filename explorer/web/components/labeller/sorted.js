@@ -79,7 +79,8 @@ class Sorted {
       this.busy = false;
       this.failures = 0;
       this.arrived(order);
-      if (order.seq < after) this.again(150);
+      this.late = order.seq < after ? (this.late ?? 0) + 1 : 0;
+      if (this.late) this.again(Math.min(1200, 75 * 2 ** this.late)); // while many answer, a fit serves several presses
       else if (this.wanted) this.refresh();
     } catch (error) {
       if (error.name === "AbortError" || this.loading !== loading) return;
