@@ -15,6 +15,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from explorer.errors import Unavailable
+
 STYLE = """<style>
 .stMainBlockContainer { padding: 4.75rem 2.5rem 3rem; }
 .stSidebar [data-testid="stSidebarHeader"] { height: 1rem; }
@@ -28,7 +30,11 @@ def main() -> None:
     st.html(STYLE)
     from explorer.web.navigation import navigation  # the server, which runs nothing of this, imports this file too
 
-    navigation().run()
+    try:
+        navigation().run()
+    except Unavailable as error:
+        st.error(str(error), icon=":material/cloud_off:")
+        st.button("Try again", icon=":material/refresh:")  # any press runs the page anew
 
 
 if get_script_run_ctx(suppress_warning=True) is None:

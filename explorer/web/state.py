@@ -64,7 +64,7 @@ class View:
 
 def me() -> Person | None:
     """Who runs this script: decided from the cookie of the browser's connection."""
-    return runtime().visitors.of(st.context.cookies, port())
+    return runtime().visitors.of(st.context.cookies, port(), st.context.headers)
 
 
 def port() -> str | None:
