@@ -2,10 +2,12 @@
 
 A page from elsewhere must not be able to use somebody's open browser (DNS rebinding, cross-site posts), and whoever was
 not let in must not be able to read the collection: so the Host and Origin are checked, and a cookie is asked for, of
-this launch or of a link.
+this launch or of a link. PLACES has the rule of every address; a route without one is not reached.
 """
 
 import html
+import math
+from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.concurrency import run_in_threadpool
@@ -14,72 +16,142 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from explorer.sharing.access import LaunchToken, Person, host_allowed, origin_allowed
+from explorer.errors import Unavailable
+from explorer.sharing.access import ACTIONS, LaunchToken, Person, host_allowed, may, origin_allowed
+from explorer.web import index
+from explorer.web.headers import STYLE, headers_of
+from explorer.web.limits import Limits, TooMuch
 from explorer.web.visitors import Visitors, cookie_name
 
-OPEN_PATHS = frozenset({"/enter", "/join", "/join.js", "/join/about", "/_stcore/health"})
+OPEN, HELD, BY_ROUTE, CLOSED = "open to strangers", "any grant", "the route's own rule", "closed"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Who may come to an address: everybody, whoever holds a grant, whoever may do an action somewhere (`asks` names
+    it), nobody; below /x/ each route's own rule says."""
+
+    path: str
+    """The whole path, or with a slash at its end all below it."""
+    methods: tuple[str, ...]
+    asks: str
+
+
+GET, POST, ANY = ("GET",), ("POST",), ("*",)
+PLACES = (
+    *(Place(path, GET, OPEN) for path in ("/enter", "/join", "/join.js", "/_stcore/health", "/healthz", "/readyz")),
+    *(Place(path, GET, OPEN) for path in ("/login", "/auth/login", "/auth/logout", "/oauth2callback")),
+    *(Place(path, POST, OPEN) for path in ("/join", "/join/about")),
+    # a page's HTML holds nothing: its script, behind the websocket, asks what the person may (`state.NEEDS`)
+    *(Place(f"/{page}", GET, HELD) for page in ("", *index.PAGES)),
+    *(Place(path, GET, HELD) for path in ("/static/", "/favicon.png", "/manifest.json", "/_stcore/host-config")),
+    Place("/media/", GET, HELD),  # named by the hash of what they hold
+    Place("/_stcore/stream", ("WEBSOCKET",), HELD),
+    Place("/_stcore/upload_file/", ("PUT", "DELETE"), "label"),
+    Place("/x/", ("GET", "POST"), BY_ROUTE),
+    # what Streamlit offers and this app does not use
+    *(Place(path, ANY, CLOSED) for path in ("/_stcore/metrics", "/_stcore/script-health-check", "/_stcore/agent/")),
+    *(Place(path, ANY, CLOSED) for path in ("/component/", "/_stcore/bidi-components/", "/app/static/", "/index.html")),
+)
+"""The rule of every address of the server. What stands nowhere here is refused."""
 COOKIE_DAYS = 30
-_HEADERS = {
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "same-origin",
-    "x-frame-options": "SAMEORIGIN",
-}
+_LITTLE = frozenset({"/enter", "/join", "/join.js", "/join/about", "/login"})
+_NO_OPTIONS = Place("/", ("OPTIONS",), CLOSED)  # nothing here is for pages of other sites, which would ask first
+_UNLIMITED = frozenset({"/_stcore/health", "/healthz", "/readyz"})
+_BY_PATH = {place.path: [each for each in PLACES if each.path == place.path] for place in PLACES}
+_BELOW = [path for path in _BY_PATH if path.endswith("/") and path != "/"]
+
+
+def place_of(method: str, path: str) -> Place | None:
+    """The rule for a request; None where there is none. HEAD is as GET."""
+    if method == "OPTIONS":
+        return _NO_OPTIONS
+    method = "GET" if method == "HEAD" else method
+    found = _BY_PATH.get(path) if path == "/" or not path.endswith("/") else None
+    if found is None:
+        found = next((_BY_PATH[above] for above in _BELOW if path.startswith(above)), [])
+    return next((each for each in found if method in each.methods or each.methods == ANY), None)
 
 
 def person_of(connection: HTTPConnection, visitors: Visitors) -> Person | None:
     """Who asks, or None."""
-    return visitors.of(connection.cookies, connection.url.port)
+    return visitors.of(connection.cookies, connection.url.port, connection.headers)
 
 
 class Gate:
-    """ASGI middleware: refuses foreign hosts and origins, asks who it is, adds security headers."""
+    """ASGI middleware: refuses foreign hosts and origins and what is too much, asks who it is and whether they may come
+    to this address at all, adds security headers."""
 
-    def __init__(self, app: ASGIApp, visitors: Visitors) -> None:
+    def __init__(self, app: ASGIApp, visitors: Visitors, limits: Limits | None = None) -> None:
         self.app = app
         self.visitors = visitors
+        self.limits = limits or Limits()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        refusal = await self._refusal(scope)
+        try:
+            refusal = await self._refusal(scope)
+        except Unavailable as error:  # who asks is not known as long as the database is away
+            refusal = PlainTextResponse(str(error), 503)
         if refusal is None:
-            await self.app(scope, receive, _with_headers(send))
+            await self.app(scope, receive, _with_headers(send, scope["path"], scope["path"] in _LITTLE))
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": "not allowed"})
         else:
-            await refusal(scope, receive, _with_headers(send))
+            await refusal(scope, receive, _with_headers(send, scope["path"], little=True))
 
     async def _refusal(self, scope: Scope) -> Response | None:
         connection = HTTPConnection(scope)
         headers = Headers(scope=scope)
-        host = headers.get("host", "")
+        host, path = headers.get("host", ""), scope["path"]
         if not host_allowed(host):
             return PlainTextResponse("This server does not answer under that name (see EXPLORER_HOSTS).", 421)
-        changes = scope["type"] == "websocket" or scope.get("method") not in ("GET", "HEAD", "OPTIONS")
+        method = "WEBSOCKET" if scope["type"] == "websocket" else scope["method"]
         origin = headers.get("origin")
-        if changes and origin is not None and not origin_allowed(origin, host):
+        if method not in ("GET", "HEAD", "OPTIONS") and origin is not None and not origin_allowed(origin, host):
             return PlainTextResponse("This request comes from another site.", 403)
-        if scope["path"] in OPEN_PATHS:
-            return None
-        if self.visitors.at_once(connection.cookies, connection.url.port):
+        place = place_of(method, path)
+        upload = place is not None and "PUT" in place.methods and method == "PUT"
+        too_much = self.limits.lengths(scope.get("raw_path") or path.encode(), scope["query_string"], headers, upload)
+        if too_much is not None:
+            return _later(too_much)
+        address = (scope.get("client") or ("",))[0]
+        if place is not None and place.asks == OPEN:
+            too_much = None if path in _UNLIMITED else self.limits.asked(None, address, path)
+            return _later(too_much) if too_much else None
+        if self.visitors.at_once(connection.cookies, connection.url.port, headers):
             person = person_of(connection, self.visitors)
         else:
             person = await run_in_threadpool(person_of, connection, self.visitors)
-        if person is not None and person.grants:
-            return None
-        if "text/html" in headers.get("accept", "") and scope["path"].count("/") <= 1:
-            return HTMLResponse(_CLOSED, 403)
-        return PlainTextResponse(
-            "Open the app with the link that you were given, or the one printed where it was started.", 403
-        )
+        if person is None or not person.grants:
+            if "text/html" in headers.get("accept", "") and path.count("/") <= 1:
+                way_in = self.visitors.way_in(connection.cookies, headers)
+                return HTMLResponse(_CLOSED.replace("</main>", f"{way_in}</main>"), 403)
+            return PlainTextResponse(
+                "Open the app with the link that you were given, or the one printed where it was started.", 403
+            )
+        if place is None or place.asks == CLOSED:
+            return PlainTextResponse("There is nothing at this address.", 404)
+        if place.asks in ACTIONS and not any(may(person, place.asks, each.scope) for each in person.grants):
+            return PlainTextResponse(f"The links that you were given do not let you {place.asks} anywhere.", 403)
+        sent = int(headers["content-length"]) if upload else 0
+        too_much = self.limits.asked(person, address, path, sent)
+        return _later(too_much) if too_much else None
 
 
-def _with_headers(send: Send) -> Send:
+def _later(too_much: TooMuch) -> Response:
+    headers = {"retry-after": str(math.ceil(too_much.after))} if too_much.after else None
+    return PlainTextResponse(too_much.text, too_much.status, headers=headers)
+
+
+def _with_headers(send: Send, path: str, little: bool) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             present = {name.lower() for name, _ in message.get("headers", [])}
-            extra = [(k.encode(), v.encode()) for k, v in _HEADERS.items() if k.encode() not in present]
+            ours = headers_of(path, little).items()
+            extra = [(k.encode(), v.encode()) for k, v in ours if k.encode() not in present]
             message = {**message, "headers": [*message.get("headers", []), *extra]}
         await send(message)
 
@@ -118,10 +190,7 @@ def page(title: str, text: str) -> str:
     """A small page of our own; `text` is HTML."""
     return f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>
 <meta name="viewport" content="width=device-width">
-<style>body{{font:16px/1.6 system-ui,sans-serif;color:#1c2423;background:#f4f5f4;margin:0;display:grid;
-min-height:100vh;place-items:center}}main{{background:#fff;border:1px solid #dfe3e1;border-radius:8px;
-padding:2rem 2.5rem;max-width:32rem;margin:1rem}}h1{{font-size:1.3rem;margin:0 0 .6rem}}p{{margin:.5rem 0}}
-code{{background:#f4f5f4;padding:.1em .4em;border-radius:4px}}</style>
+<style>{STYLE}</style>
 <main><h1>{html.escape(title)}</h1>{text}</main></html>"""
 
 

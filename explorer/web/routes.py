@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from explorer.collection.images import full_jpeg
-from explorer.errors import BadInput, Busy, ExplorerError, NotFound, Refused
+from explorer.errors import BadInput, Busy, ExplorerError, NotFound, Refused, Unavailable
 from explorer.sharing import exports
 from explorer.sharing.access import Person, Scope, authorise
 from explorer.web import downloads, gate, views
@@ -30,7 +30,7 @@ from explorer.web.runtime import Runtime, runtime
 MAX_BODY = 2_000_000
 FOREVER = {"cache-control": "private, max-age=31536000, immutable", "content-encoding": "identity"}
 FRESH = {"cache-control": "no-store"}
-_STATUS: dict[type[ExplorerError], int] = {NotFound: 404, Refused: 403, Busy: 409, BadInput: 400}
+_STATUS: dict[type[ExplorerError], int] = {NotFound: 404, Refused: 403, Busy: 409, BadInput: 400, Unavailable: 503}
 
 
 @dataclass(frozen=True)
@@ -313,7 +313,13 @@ def _enter(request: Request) -> Response:
     return gate.enter(request, runtime().token)
 
 
+def nothing(_: Request) -> Response:
+    """Below /x/ Streamlit's page must not answer in place of a route that is not there."""
+    return JSONResponse({"error": "There is nothing at this address."}, 404, headers=FRESH)
+
+
 ROUTES = [
     Route("/enter", _enter, methods=["GET"]),
     *(Route(each.path, _endpoint(each), methods=[each.method]) for each in RULES),
+    Route("/x/{rest:path}", nothing, methods=["GET", "POST"]),
 ]
