@@ -9,6 +9,7 @@ from explorer.web.results import Asked, part
 from explorer.web.results_parts import finish_line, more_labels, the_list, verdict
 from explorer.web.results_wrong import how_sure, methods, second_looks, where_wrong
 from explorer.web.taking import bring_in, tables
+from explorer.web.together import working_together
 
 view = state.open_view("results")
 rt, dataset, space = view.rt, view.dataset, view.space
@@ -96,6 +97,9 @@ if judgement is not None:
     if state.can("edit", dataset.id, question_id):
         st.subheader("Another method", anchor=False)
         part(methods, whole)
+
+st.subheader("Working together", anchor=False)
+working_together(rt, view.person, dataset, question, space.key, attribute)
 
 st.subheader("Take it away", anchor=False)
 tables(dataset.id, question_id, space.key)

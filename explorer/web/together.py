@@ -39,9 +39,11 @@ def working_together(
         found = _progress(rt, person, question)
         editing = may(person, "edit", Scope(dataset.id, question.id))
         if len(found.people) > 1 or overlap_of(question) > 1:
-            _people(found, overlap_of(question))
-            _agreement(rt, question, attribute, person)
-            _differing(rt, person, dataset, question, space_key, editing)
+            working = may(person, "label", Scope(dataset.id, question.id))  # who only looks is told no names
+            _people(found, overlap_of(question), working)
+            _agreement(rt, question, attribute, person, working)
+            if working:
+                _differing(rt, person, dataset, question, space_key, editing)
         else:
             st.write("One person has answered so far. Send somebody a link, and each of you answers other pictures.")
         if editing:
@@ -112,19 +114,21 @@ def _progress(rt: "Runtime", person: Person, question: Question) -> Progress:
     )
 
 
-def _people(found: Progress, overlap: int) -> None:
-    said = f"{found.answered:,} pictures have an answer"
+def _people(found: Progress, overlap: int, named: bool) -> None:
+    said = f"{found.answered:,} pictures have an answer, by {len(found.people)} people"
     if overlap > 1:
-        said += f", {found.enough:,} of them by {_OVERLAP[overlap]}"
+        said += f"; {found.enough:,} of them by {_OVERLAP[overlap]} each"
     st.write(f"{said}.")
+    if not named:
+        return
     rows = [
         [each.name, f"{each.answered:,}", f"{each.unsure:,}", f"{each.skipped:,}", _day(each.last)]
         for each in found.people
     ]
-    st.html(table(("By name", "Pictures", "of these unsure", "skipped", "Last answer (UTC)"), rows))
+    st.html(table(("Who", "Pictures", "of these unsure", "skipped", "Last answer (UTC)"), rows))
 
 
-def _agreement(rt: "Runtime", question: Question, attribute: str, person: Person) -> None:
+def _agreement(rt: "Runtime", question: Question, attribute: str, person: Person, named: bool) -> None:
     _, seq = rt.answers.current_with_seq(question.id)
 
     def made() -> Agreement:
@@ -140,6 +144,8 @@ def _agreement(rt: "Runtime", question: Question, attribute: str, person: Person
         st.write("No picture has answers of two people yet, so how far you agree is not known.")
         return
     st.write(views.plain(agreement_words(found)))
+    if not named:
+        return
     names = told_apart(names_of(rt.catalog, person.id), set(found.people))
     with st.expander("The figures"):
         rows = [
@@ -161,18 +167,17 @@ def _differing(
     decided = rt.answers.decided(question.id)
     if apart:
         tied = sum(bool(each) for each in rt.answers.apart(question.id).values())
-        one = len(apart) == 1
+        some = "1 picture has" if len(apart) == 1 else f"{len(apart):,} pictures have"
         st.write(
-            f"**{len(apart):,} {'picture has' if one else 'pictures have'} different answers.** What most people say "
-            f"counts; of {tied:,} as many say one thing as another, and nothing is learnt from "
-            f"{'it' if tied == 1 else 'them'} until somebody decides."
+            f"**{some} different answers.** What most people say counts. Where as many say one thing as another, "
+            f"nothing is learnt until somebody decides: {tied:,} of these."
         )
         first = apart[:SHOWN]
         said = who_said(rt, person, question, first)
         cards = views.cards(selections.items_of(dataset, first))
         told = [{**card, "caption": " · ".join(said.get(str(card["uid"]), []))} for card in cards]
         gallery(
-            told, dataset=dataset.id, space=space_key, key=f"apart-{question.id}", size=120, controls=False,
+            told, dataset=dataset.id, space=space_key, key=f"apart-{question.id}", size=220, controls=False,
             on_similar=state.similar,
         )  # fmt: skip
         if editing and st.button("Decide them one by one", icon=":material/gavel:", type="primary"):
@@ -205,6 +210,7 @@ def _overlap(rt: "Runtime", person: Person, question: Question) -> None:
         index=now - 1,
         format_func=_OVERLAP.__getitem__,
         key=f"overlap-{question.id}",
+        width=280,
         help="With two or three you learn how far people agree. Nobody is handed a picture that has enough answers.",
     )
     if chosen != now:

@@ -201,7 +201,7 @@ class Batch {
       card.classList.toggle("lr-differs", agrees === false);
       card.classList.toggle("lr-others-did", this.isOthers(item));
       card.style.setProperty("--class", look.colour);
-      card.lastChild.textContent = this.isOthers(item) ? "answered by others" : look.words;
+      card.lastChild.textContent = this.isOthers(item) ? "by others" : look.words;
       card.classList.toggle("lr-chosen", this.selected.has(place));
       card.setAttribute("aria-selected", String(this.selected.has(place)));
     });
