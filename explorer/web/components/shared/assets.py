@@ -8,7 +8,7 @@ SHARED_SCRIPTS = ("shared/dom.js", "shared/api.js", "shared/picture.js", "shared
 THEME = "shared/theme.css"
 
 
-def script(*files: str) -> str:
+def script(*files: str, shared: tuple[str, ...] = SHARED_SCRIPTS) -> str:
     """One JavaScript module: the shared parts, then `files` (below components/) in this order.
 
     Streamlit takes a component's script as one string and sends it again when the component's data change, so
@@ -16,7 +16,7 @@ def script(*files: str) -> str:
     """
     lightbox_css = json.dumps(_read(THEME) + _read("shared/lightbox.css"))
     parts = [f"const LIGHTBOX_CSS = {lightbox_css};"]
-    parts += [_lean(_read(name)) for name in (*SHARED_SCRIPTS, *files)]
+    parts += [_lean(_read(name)) for name in (*shared, *files)]
     return "\n".join(parts)
 
 

@@ -158,7 +158,9 @@ class Lightbox {
   loadLarge(entry, shownAs = entry) {
     const large = new Image();
     const source = address(this.dataset, "full.jpg", { uid: entry.uid });
-    this.original.href = address(this.dataset, "original", { uid: entry.uid });
+    const original = address(this.dataset, "original", { uid: entry.uid }); // none in a copy without a server
+    this.original.hidden = !original;
+    this.original.href = original;
     this.original.download = "";
     large.onload = () => {
       if (this.shown !== shownAs) return;
