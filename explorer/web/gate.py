@@ -15,9 +15,19 @@ from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit import config
 
 from explorer.errors import Unavailable
-from explorer.sharing.access import ACTIONS, LaunchToken, Person, host_allowed, may, origin_allowed
+from explorer.sharing.access import (
+    ACTIONS,
+    LOOPBACK,
+    LaunchToken,
+    Person,
+    host_allowed,
+    may,
+    named_hosts,
+    origin_allowed,
+)
 from explorer.web import index
 from explorer.web.headers import STYLE, headers_of
 from explorer.web.limits import Limits, TooMuch
@@ -56,6 +66,7 @@ PLACES = (
 """The rule of every address of the server. What stands nowhere here is refused."""
 COOKIE_DAYS = 30
 _LITTLE = frozenset({"/enter", "/join", "/join.js", "/join/about", "/login"})
+_WHO = "explorer.person"
 _NO_OPTIONS = Place("/", ("OPTIONS",), CLOSED)  # nothing here is for pages of other sites, which would ask first
 _UNLIMITED = frozenset({"/_stcore/health", "/healthz", "/readyz"})
 _BY_PATH = {place.path: [each for each in PLACES if each.path == place.path] for place in PLACES}
@@ -86,6 +97,8 @@ class Gate:
         self.app = app
         self.visitors = visitors
         self.limits = limits or Limits()
+        # Streamlit asks for the Host once more at its websocket
+        config.set_option("server.allowedHosts", sorted(LOOPBACK | named_hosts()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -95,12 +108,24 @@ class Gate:
             refusal = await self._refusal(scope)
         except Unavailable as error:  # who asks is not known as long as the database is away
             refusal = PlainTextResponse(str(error), 503)
-        if refusal is None:
+        if refusal is None and scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
+        elif refusal is None:
             await self.app(scope, receive, _with_headers(send, scope["path"], scope["path"] in _LITTLE))
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": "not allowed"})
         else:
             await refusal(scope, receive, _with_headers(send, scope["path"], little=True))
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        person = scope[_WHO]
+        if not self.limits.open_socket(person):
+            await send({"type": "websocket.close", "code": 1013, "reason": "too many pages are open"})
+            return
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self.limits.close_socket(person)
 
     async def _refusal(self, scope: Scope) -> Response | None:
         connection = HTTPConnection(scope)
@@ -136,6 +161,7 @@ class Gate:
             return PlainTextResponse("There is nothing at this address.", 404)
         if place.asks in ACTIONS and not any(may(person, place.asks, each.scope) for each in person.grants):
             return PlainTextResponse(f"The links that you were given do not let you {place.asks} anywhere.", 403)
+        scope[_WHO] = person
         sent = int(headers["content-length"]) if upload else 0
         too_much = self.limits.asked(person, address, path, sent)
         return _later(too_much) if too_much else None

@@ -6,18 +6,21 @@ the machine and is not limited; strangers share a bucket by the address they com
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 
-from explorer.sharing.access import Grant, Person
+from explorer.sharing.access import Person, Scope
 
 MAX_PATH = 2_000
 MAX_QUERY = 48_000
 """Bytes; the longest of ours names the hundred pictures that a browser holds."""
 MAX_UPLOAD = 201_000_000
 """Of one file sent to Streamlit, whose own limit (server.maxUploadSize) is 200 MB and the form around it."""
+MAX_SOCKETS = 24
+"""Pages that one person has open at once: each is a session that takes memory."""
 _MOST_KEYS = 10_000
 _LARGE = (".zip", ".pdf", ".html", ".csv", ".jsonl", ".parquet", "question.json")
 _MIDDLE = ("/full.jpg", "/original")
@@ -74,6 +77,7 @@ class Limits:
         self.strangers = Buckets(300, 10, clock)
         self.uploads = Buckets(500_000_000, 500_000_000 / 3600, clock)
         """Bytes. Streamlit keeps uploaded files in memory until their session ends."""
+        self._sockets: Counter[str] = Counter()
 
     def lengths(self, raw_path: bytes, query: bytes, headers: Headers, upload: bool) -> TooMuch | None:
         """What is too long, before anybody is asked who they are. Our routes count their bodies themselves, too."""
@@ -90,7 +94,7 @@ class Limits:
         """Count a request; `sent`: bytes of a file that comes with it."""
         if person is None:
             wait = self.strangers.take(address)
-        elif any(each.role == "own" and each.scope == Grant("own").scope for each in person.grants):
+        elif _owns_everything(person):
             return None
         else:
             wait = self.people.take(person.id, cost(path))
@@ -99,6 +103,22 @@ class Limits:
         if not wait:
             return None
         return TooMuch(429, f"Too much at once: try again in {max(round(wait), 1)} s.", wait)
+
+    def open_socket(self, person: Person) -> bool:
+        """Count a page that is opened, unless there are too many; `close_socket` when it goes. On the event loop."""
+        if self._sockets[person.id] >= MAX_SOCKETS and not _owns_everything(person):
+            return False
+        self._sockets[person.id] += 1
+        return True
+
+    def close_socket(self, person: Person) -> None:
+        self._sockets[person.id] -= 1
+        if not self._sockets[person.id]:
+            del self._sockets[person.id]
+
+
+def _owns_everything(person: Person) -> bool:
+    return any(each.role == "own" and each.scope == Scope() for each in person.grants)
 
 
 def cost(path: str) -> float:

@@ -16,12 +16,13 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.testclient import TestClient
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from benchmarks import doors
 from explorer.collection.sources import archive, detect, open_source
 from explorer.sharing.access import Grant, LaunchToken, Person, Scope
 from explorer.web import gate, headers, routes, state
-from explorer.web.limits import MAX_QUERY, Buckets, Limits, cost
+from explorer.web.limits import MAX_QUERY, MAX_SOCKETS, Buckets, Limits, cost
 from explorer.web.visitors import Visitors, cookie_name
 from tests.unit.test_sources import picture
 
@@ -111,6 +112,48 @@ def test_too_much_is_refused_with_a_time_and_the_owner_goes_on() -> None:
     assert limits.asked(None, "10.0.0.8", "/join") is None
     bob = Person("bob", "Bob", ADA.grants)
     assert sum(limits.asked(bob, "", "/_stcore/upload_file/s/f", 150_000_000) is None for _ in range(5)) == 3
+
+
+def test_one_person_has_so_many_pages_open() -> None:
+    limits = Limits()
+    assert [limits.open_socket(ADA) for _ in range(MAX_SOCKETS + 2)] == [True] * MAX_SOCKETS + [False] * 2
+    assert limits.open_socket(Person("bob", "Bob", ADA.grants))
+    limits.close_socket(ADA)
+    assert [limits.open_socket(ADA) for _ in range(2)] == [True, False]
+
+
+def test_a_page_too_many_is_closed_and_another_fits_when_one_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def open_page(socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.receive()
+
+    monkeypatch.setattr("explorer.web.limits.MAX_SOCKETS", 1)
+    monkeypatch.setattr(gate, "person_of", lambda *_: ADA)
+    app = Starlette(
+        routes=[WebSocketRoute("/_stcore/stream", open_page)],
+        middleware=[Middleware(gate.Gate, visitors=Visitors(TOKEN))],
+    )
+    path, headers_sent = "/_stcore/stream", {"host": "127.0.0.1:8501", "origin": HOST}
+    with TestClient(app, base_url=HOST) as client:
+        for _ in range(2):
+            with client.websocket_connect(path, headers=headers_sent):
+                with (
+                    pytest.raises(WebSocketDisconnect) as too_many,
+                    client.websocket_connect(path, headers=headers_sent),
+                ):
+                    pass
+                assert too_many.value.code == 1013
+
+
+def test_streamlit_knows_the_names_that_the_door_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXPLORER_HOSTS", "explore.museum.org")
+    gate.Gate(Starlette(), Visitors(TOKEN))
+    from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
+
+    assert is_host_allowed("explore.museum.org:443")
+    assert is_host_allowed("127.0.0.1:8501")
+    assert is_host_allowed("[::1]:8501")
+    assert not is_host_allowed("evil.example")
 
 
 def test_what_is_too_long_or_too_large_is_refused_at_the_door() -> None:
