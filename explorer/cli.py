@@ -67,10 +67,19 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true")
     status.set_defaults(run=_status)
 
-    serve = commands.add_parser("serve", help="start the app on this computer")
+    serve = commands.add_parser("serve", help="start the app, for this computer or with --address for others")
     serve.add_argument("--port", type=int, default=8501)
+    serve.add_argument(
+        "--address", default="127.0.0.1", help="where to listen (default: this computer only; 0.0.0.0: everywhere)"
+    )
     serve.add_argument("--open", action="store_true", help="open the browser too")
     serve.set_defaults(run=_serve)
+
+    from explorer import cli_data, cli_link, cli_site
+
+    cli_data.add_commands(commands)
+    cli_link.add_commands(commands)
+    cli_site.add_commands(commands)
 
     work = commands.add_parser("work", help="run one queued job (the app starts this by itself)")
     work.add_argument("job")
@@ -220,7 +229,7 @@ def _status(parsed: argparse.Namespace) -> int:
 def _serve(parsed: argparse.Namespace) -> int:
     from explorer.web.server import serve
 
-    return serve(parsed.port, open_browser=parsed.open)
+    return serve(parsed.port, open_browser=parsed.open, address=parsed.address)
 
 
 def _work(parsed: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -278,9 +279,6 @@ class PostgresServer:
         self._owner = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
         if self._owner:
             shutil.chown(place, "postgres")
-            for above in [place, *place.parents]:
-                if above.stat().st_uid == os.geteuid() and above != Path("/"):
-                    above.chmod(above.stat().st_mode | 0o011)
         made = subprocess.run(
             [*self._owner, initdb, "-D", place / "data", "-U", "explorer", "-A", "trust", "-E", "UTF8"],
             cwd=place,
@@ -332,16 +330,18 @@ class PostgresServer:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+def postgres_server() -> Iterator[PostgresServer]:
     """Skips without PostgreSQL (fails on CI)."""
     homes = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
     initdb = str(homes[-1] / "initdb") if homes else shutil.which("initdb")
     if initdb is None:
         _unavailable(NO_POSTGRES)
         return
-    server = PostgresServer(initdb, tmp_path_factory.mktemp("postgres"))
-    yield server
-    server.stop()
+    # not below pytest's own folder, which another run that begins meanwhile closes to the user of the database
+    with tempfile.TemporaryDirectory(prefix="explorer-postgres-", ignore_cleanup_errors=True) as place:
+        server = PostgresServer(initdb, Path(place))
+        yield server
+        server.stop()
 
 
 @pytest.fixture(scope="session")
