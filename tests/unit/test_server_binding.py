@@ -103,6 +103,18 @@ def test_the_command_line_makes_a_link_and_tells_it_once(demo_copy, capsys) -> N
     catalog.close()
 
 
+def test_the_command_line_says_what_accounts_may_do(demo_copy, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("EXPLORER_OWNERS", "own@museum.org")
+    assert cli.main(["accounts", "--add", "@museum.org", "--role", "label", "--dataset", "demo"]) == 0
+    owner, role = capsys.readouterr().out.splitlines()
+    assert "own@museum.org" in owner
+    assert role.split()[1:] == ["@museum.org", "label", "demo"]
+    assert cli.main(["accounts", "--take-back", role.split()[0]]) == 0
+    assert capsys.readouterr().out.splitlines() == [owner]
+    assert cli.main(["accounts", "--take-back", role.split()[0]]) == 2
+    assert cli.main(["accounts", "--add", "museum.org"]) == 2
+
+
 def test_a_server_for_others_opens_with_a_link_and_not_with_the_launch(workspace) -> None:
     """The real server on every address: refused without a link; with one it starts, and forgets the launch's secret."""
     with socket.socket() as free:
