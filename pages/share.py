@@ -6,6 +6,7 @@ from explorer.errors import NotFound
 from explorer.web import selections, state
 from explorer.web.components.copier import copier
 from explorer.web.filters import Filter
+from explorer.web.share_accounts import accounts, accounts_of
 from explorer.web.share_links import links_there, new_link, root
 from explorer.web.taking import reports, tables
 
@@ -20,6 +21,10 @@ if state.can("own", dataset.id):
         new_link(view)
         st.subheader("Links that there are", anchor=False)
         links_there(view)
+        store = accounts_of(rt)
+        if store is not None:
+            st.subheader("People with accounts", anchor=False)
+            accounts(view, store)
 else:
     away = st.container()
 

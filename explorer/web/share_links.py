@@ -123,7 +123,7 @@ def _shown_once(view: View) -> None:
         st.markdown(f"**The link for {views.plain(link.name) if link.name else 'whoever you send it to'}**")
         copier(address, key=f"new-link-{link_id}")
         st.warning("It is shown this once: copy it now. Whoever has it can come in.", icon=":material/key:")
-        st.caption(views.plain(f"{what_it_allows(view.rt, link.role, link.scope)}. {_terms(link)}"))
+        st.caption(views.plain(f"{what_it_allows(view.rt, link.role, link.scope)}; {_until(link)}."))
         if st.button("Done", key="link-done"):
             del st.session_state[NEW_LINK]
             st.rerun()
@@ -182,5 +182,8 @@ def _change(view: View, link: Link, how: str) -> None:
 def _terms(link: Link) -> str:
     people = "nobody" if not link.people else "1 person" if link.people == 1 else f"{link.people:,} people"
     of = f" of {link.seats:,}" if link.seats is not None else ""
-    until = f"until {day(link.ends)}" if link.ends is not None else "no end date"
-    return f"{people}{of} in · {until}"
+    return f"{people}{of} in · {_until(link)}"
+
+
+def _until(link: Link) -> str:
+    return f"until {day(link.ends)}" if link.ends is not None else "no end date"

@@ -5,7 +5,7 @@ import streamlit as st
 from explorer.errors import ExplorerError
 from explorer.sharing.access import Grant, Person
 from explorer.sharing.links import NAMED_MOST
-from explorer.web import state, views
+from explorer.web import identities, state, views
 from explorer.web.access_words import what_it_allows
 from explorer.web.runtime import Runtime
 from explorer.web.visitors import browser_cookie
@@ -31,6 +31,8 @@ def you(rt: Runtime, person: Person) -> None:
     st.subheader("What you may do here", anchor=False)
     for place, grant in enumerate(person.grants):
         _grant(rt, grant, browser, place)
+    if identities.login() is not None and any(not each.id for each in person.grants):
+        st.link_button("Log out", "/auth/logout", icon=":material/logout:")
 
 
 def _name(rt: Runtime, person: Person, browser: str) -> None:

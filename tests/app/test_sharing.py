@@ -6,7 +6,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from explorer.sharing.access import Grant, Person, Scope
-from explorer.web import navigation, state
+from explorer.sharing.accounts import AccountStore
+from explorer.web import navigation, share_accounts, state
 from explorer.web.runtime import runtime
 from tests.app.test_pages import opened, said
 
@@ -126,3 +127,23 @@ def test_the_owner_makes_pauses_and_takes_back_a_link(asked, as_person):
     assert not app.exception
     assert runtime().links.get(link.id).revoked is not None
     assert "All collections" not in choices(app)  # one owns what one gives
+
+
+def test_the_owner_gives_an_address_a_role_and_takes_it_back(asked, monkeypatch):
+    monkeypatch.setattr(state, "me", Person.local_owner)
+    assert "Let them in" not in choices(opened("share", d="demo"))  # nobody can log in here
+    store = AccountStore(runtime().catalog, owners=())
+    monkeypatch.setattr(share_accounts, "accounts_of", lambda _: store)
+    app = opened("share", d="demo")
+    app.text_input(key="role-pattern").set_value("not an address")
+    app.button(key="role-add").click().run()
+    assert "is no address" in app.error[0].value
+    app.text_input(key="role-pattern").set_value("@museum.org")
+    app.radio(key="role-role").set_value("look").run()
+    app.button(key="role-add").click().run()
+    assert not app.exception
+    (role,) = store.all()
+    assert (role.pattern, role.role, role.scope) == ("@museum.org", "look", Scope("demo"))
+    app.button(key=f"role-revoke-{role.id}").click().run()
+    assert not app.exception
+    assert not store.all()
