@@ -230,12 +230,12 @@ class Walk:
         standing = list(self._standing(uid))
         if not standing:
             return
-        self._provenance[uid] = standing[-1].how
         check = next((said.how for said in standing if said.how.policy == CHECK), None)
         if check is not None:
             self._checks[uid] = check
         decisions = [said for said in standing if said.how.policy == RESOLVE]
         own = [said for said in standing if said.how.policy != RESOLVE] if decisions else standing
+        self._provenance[uid] = (decisions or standing)[-1].how
         if self.kind == "attributes":
             self._settle_attributes(uid, own, decisions)
             return

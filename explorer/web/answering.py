@@ -207,9 +207,11 @@ def news(rt: "Runtime", person: Person, dataset_id: str, query: dict[str, str]) 
     told: dict[str, Any] = {"seq": stand.seq, "here": len(stand.here | {person.id})}
     if stand.seq <= after:
         return told
-    seq, counts, answered = rt.bulletin.once(question.id, "counts", stand.seq, lambda: _counts(rt, question))
+    current, seq = rt.bulletin.once(question.id, "current", stand.seq, lambda: rt.answers.current_with_seq(question.id))
+    counts = rt.bulletin.once(question.id, "counts", stand.seq, lambda: class_counts(rt, question))
+    answered = rt.bulletin.once(question.id, "answered", stand.seq, lambda: _answered(current))
     new = rt.bulletin.since(question.id, after, person.id)
-    done = sorted(_done(rt, person, question, stand.seq, new))
+    done = sorted(_done(rt, person, question, stand.seq, new.intersection(current)))
     return told | {"seq": seq, "counts": counts, "answered": answered, "others": bool(new), "done": done}
 
 
@@ -254,19 +256,13 @@ def class_counts(rt: "Runtime", question: Question) -> dict[str, int]:
 
 
 def _done(rt: "Runtime", person: Person, question: Question, seq: int, uids: set[str]) -> set[str]:
+    """Those of the answered pictures that need no answer of this person."""
     overlap = overlap_of(question)
     if not uids or overlap == 1:
-        current = rt.answers.current(question.id) if uids else {}
-        return {uid for uid in uids if uid in current}
+        return uids
     said = rt.bulletin.once(question.id, "by", seq, lambda: answered_by(rt.answers.by_person(question.id)))
     decided = rt.answers.decided(question.id)
     return {uid for uid in uids if uid in decided or full(person.id, said.get(uid, ()), overlap)}
-
-
-def _counts(rt: "Runtime", question: Question) -> tuple[int, dict[str, int], int]:
-    """With the number of an event that is surely among what was counted."""
-    current, seq = rt.answers.current_with_seq(question.id)
-    return seq, class_counts(rt, question), _answered(current)
 
 
 def _answered(answers: Mapping[str, CurrentAnswer]) -> int:

@@ -68,6 +68,7 @@ def test_a_decision_holds_until_it_is_taken_back_and_is_nobodys_own_answer(catal
     case.says("bob", "1", "dog")
     assert (case.holds("1"), dict(case.answers.apart(case.question.id))) == ("cow", {})
     assert case.answers.decided(case.question.id)["1"].person_id == "ann"
+    assert case.answers.provenance(case.question.id)["1"].policy == RESOLVE, "exports say that and by whom"
     own = {who: case.names[a.class_id or ""] for (_, who), a in case.answers.by_person(case.question.id).items()}
     assert own == {"ann": "cat", "bob": "dog"}
     with pytest.raises(BadInput, match="another person's"):
