@@ -99,7 +99,7 @@ def _about(rt: Runtime, request: Request, told: dict[str, str]) -> Response:
             what = f"“{rt.dataset(link.scope.dataset).name}”, a collection of pictures. {what}"
     except NotFound:
         raise Refused("What this link leads to is not here any more; ask who sent it.") from None
-    known = rt.visitors.of(request.cookies, request.url.port)
+    known = gate.person_of(request, rt.visitors)
     greeting = f"Welcome, {link.name}" if link.name else "Welcome"
     asks = known is None and not link.name
     return JSONResponse({"greeting": greeting, "what": what, "ask_name": asks}, headers=_FRESH)

@@ -22,8 +22,10 @@ from explorer.learning.live import LiveQuestions
 from explorer.learning.questions import QuestionStore
 from explorer.learning.together import Bulletin
 from explorer.sharing.access import LaunchToken
+from explorer.sharing.accounts import AccountStore
 from explorer.sharing.links import LinkStore
 from explorer.space import ClusterCard, Space, list_spaces, open_space
+from explorer.web.proxies import Proxies
 from explorer.web.visitors import Visitors
 from explorer.workspace import Workspace
 
@@ -39,7 +41,8 @@ class Runtime:
         self.jobs = Jobs(self.catalog)
         self.token = LaunchToken.from_environment()
         self.links = LinkStore(self.catalog)
-        self.visitors = Visitors(self.token, self.links)
+        self.accounts = AccountStore(self.catalog)
+        self.visitors = Visitors(self.token, self.links, self.accounts, Proxies.from_environment())
         self.live = LiveQuestions(self.catalog, self.space)
         self.claims = ClaimStore(self.catalog)
         self.bulletin = Bulletin(self.catalog)
