@@ -40,6 +40,11 @@ def answered_by(by_person: Mapping[tuple[str, str], CurrentAnswer]) -> dict[str,
     return found
 
 
+def held_at(now: float) -> sa.ColumnElement[bool]:
+    """Claims that hold. One that would hold for longer than any can was made before a clock was set back."""
+    return claims.c.until.between(now, now + CLAIM_SECONDS + 1)
+
+
 def full(mine: str, people: Collection[str], overlap: int) -> bool:
     """Whether a picture that these people have or had is not for me: I had it, or enough others have."""
     return mine in people or len(people) >= overlap
@@ -85,15 +90,15 @@ class ClaimStore:
                 new = sa.select(answers.c.uid, answers.c.person_id)
                 for row in connection.execute(new.where(answers.c.question_id == question_id, answers.c.seq > since)):
                     later.setdefault(row.uid, set()).add(row.person_id)
-            held = self._others(connection, question_id, person_id, now)
+            held = self._others(connection, question_id, person_id, now, uids)
             granted = [
                 uid
                 for uid in dict.fromkeys(uids)
                 if not full(person_id, {*known.get(uid, ()), *later.get(uid, ()), *held.get(uid, ())}, overlap)
             ]
             own = (claims.c.question_id == question_id) & (claims.c.person_id == person_id)
-            kept = {row[0] for row in connection.execute(sa.select(claims.c.uid).where(own, claims.c.until > now))}
-            over = (claims.c.question_id == question_id) & (claims.c.until <= now)
+            kept = {row[0] for row in connection.execute(sa.select(claims.c.uid).where(own, held_at(now)))}
+            over = (claims.c.question_id == question_id) & ~held_at(now)
             connection.execute(claims.delete().where(sa.or_(own, over)))
             wanted = dict.fromkeys([*granted, *(uid for uid in keep if uid in kept)])
             if wanted:
@@ -106,15 +111,19 @@ class ClaimStore:
         with self._catalog.writing() as connection:
             now = self._catalog.now(connection)
             own = (claims.c.question_id == question_id) & (claims.c.person_id == person_id)
-            later = claims.update().where(own, claims.c.until > now)
+            later = claims.update().where(own, held_at(now))
             connection.execute(later.values(until=now + CLAIM_SECONDS))
 
     @staticmethod
-    def _others(connection: Connection, question_id: str, person_id: str, now: float) -> dict[str, set[str]]:
+    def _others(
+        connection: Connection, question_id: str, person_id: str, now: float, uids: Sequence[str] | None = None
+    ) -> dict[str, set[str]]:
         found: dict[str, set[str]] = {}
         live = sa.select(claims.c.uid, claims.c.person_id).where(
-            claims.c.question_id == question_id, claims.c.until > now, claims.c.person_id != person_id
+            claims.c.question_id == question_id, held_at(now), claims.c.person_id != person_id
         )
+        if uids is not None:
+            live = live.where(claims.c.uid.in_(uids))
         for row in connection.execute(live):
             found.setdefault(row.uid, set()).add(row.person_id)
         return found

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from explorer.catalog.database import Catalog
 from explorer.catalog.schema import answers, claims, people
+from explorer.learning.claims import held_at
 from explorer.learning.standing import CurrentAnswer
 
 FRESH_SECONDS = 0.4
@@ -75,7 +76,7 @@ class Bulletin:
             live = sa.select(sa.literal(0), claims.c.person_id).distinct()
             both = sa.union_all(
                 last.where(answers.c.question_id == question_id),
-                live.where(claims.c.question_id == question_id, claims.c.until > now),
+                live.where(claims.c.question_id == question_id, held_at(now)),
             )
             rows = connection.execute(both).all()
         found = Stand(max(row.seq for row in rows), frozenset(row.who for row in rows if not row.seq and row.who))

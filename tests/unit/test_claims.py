@@ -48,6 +48,8 @@ def test_what_one_holds_nobody_else_is_handed(
     assert Bulletin(either_catalog).stand(question.id).here == {"ann"}, "what has lapsed is not fetched back"
     later[0] += 61
     assert store.take(question.id, "bob", UIDS) == UIDS
+    later[0] -= 3_600
+    assert store.take(question.id, "ann", UIDS) == UIDS, "a clock that was set back holds nothing for an hour"
 
 
 def test_with_overlap_a_picture_goes_to_as_many_people_as_wanted(either_catalog: Catalog, question: Question) -> None:
