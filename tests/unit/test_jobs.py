@@ -30,7 +30,13 @@ DEMO = ROOT / "data" / "clipart"
 
 
 @pytest.fixture
-def catalog(workspace: Workspace) -> Iterator[Catalog]:
+def catalog(either_catalog: Catalog) -> Catalog:
+    return either_catalog
+
+
+@pytest.fixture
+def own_catalog(workspace: Workspace) -> Iterator[Catalog]:
+    """That of the workspace, for what the commands and workers find by themselves."""
     opened = Catalog.open(workspace.catalog_url)
     yield opened
     opened.close()
@@ -39,6 +45,11 @@ def catalog(workspace: Workspace) -> Iterator[Catalog]:
 @pytest.fixture
 def jobs(catalog: Catalog) -> Jobs:
     return Jobs(catalog)
+
+
+@pytest.fixture
+def own_jobs(own_catalog: Catalog) -> Jobs:
+    return Jobs(own_catalog)
 
 
 def until(true: Callable[[], bool], seconds: float = 60) -> None:
@@ -251,39 +262,41 @@ def contents(folder: Path) -> dict[str, str]:
     }
 
 
-def test_killed_cancelled_and_terminated_work_ends_as_if_nothing_had_happened(workspace: Workspace, jobs: Jobs) -> None:
+def test_killed_cancelled_and_terminated_work_ends_as_if_nothing_had_happened(
+    workspace: Workspace, own_jobs: Jobs
+) -> None:
     dataset = collection(workspace, "clip")
-    job_id = queued(jobs, "clip")
+    job_id = queued(own_jobs, "clip")
 
     def begun() -> None:
-        before = jobs.get(job_id).progress.get("done", 0) if jobs.get(job_id).state == "running" else 0
-        until(lambda: jobs.get(job_id).state == "running" and looked_at() > before)
+        before = own_jobs.get(job_id).progress.get("done", 0) if own_jobs.get(job_id).state == "running" else 0
+        until(lambda: own_jobs.get(job_id).state == "running" and looked_at() > before)
 
     def looked_at() -> int:
-        progress = jobs.get(job_id).progress
+        progress = own_jobs.get(job_id).progress
         return int(progress["done"]) if progress.get("stage") == "Looking at the pictures" else 0
 
-    pid = jobs.start_worker(job_id, workspace)
+    pid = own_jobs.start_worker(job_id, workspace)
     begun()
     os.kill(pid, signal.SIGKILL)
-    until(lambda: jobs.get(job_id).state == "stopped", 10)
-    until(lambda: "ended with code -9" in jobs.get(job_id).error, 10)
+    until(lambda: own_jobs.get(job_id).state == "stopped", 10)
+    until(lambda: "ended with code -9" in own_jobs.get(job_id).error, 10)
 
-    pid = jobs.start_worker(job_id, workspace)
-    until(lambda: jobs.get(job_id).state == "running" and jobs.get(job_id).pid == pid)
+    pid = own_jobs.start_worker(job_id, workspace)
+    until(lambda: own_jobs.get(job_id).state == "running" and own_jobs.get(job_id).pid == pid)
     os.kill(pid, signal.SIGTERM)
-    until(lambda: jobs.get(job_id).state != "running", 30)
-    assert jobs.get(job_id).state == "stopped"
+    until(lambda: own_jobs.get(job_id).state != "running", 30)
+    assert own_jobs.get(job_id).state == "stopped"
 
-    jobs.start_worker(job_id, workspace)
-    until(lambda: jobs.get(job_id).state == "running")
-    jobs.request_cancel(job_id)
-    until(lambda: jobs.get(job_id).state != "running", 30)
-    assert jobs.get(job_id).state == "cancelled"
+    own_jobs.start_worker(job_id, workspace)
+    until(lambda: own_jobs.get(job_id).state == "running")
+    own_jobs.request_cancel(job_id)
+    until(lambda: own_jobs.get(job_id).state != "running", 30)
+    assert own_jobs.get(job_id).state == "cancelled"
 
-    jobs.start_worker(job_id, workspace)
-    until(lambda: jobs.get(job_id).state not in ("queued", "cancelled", "running"), 120)
-    done = jobs.get(job_id)
+    own_jobs.start_worker(job_id, workspace)
+    until(lambda: own_jobs.get(job_id).state not in ("queued", "cancelled", "running"), 120)
+    done = own_jobs.get(job_id)
     assert done.state == "done", done.error
     assert "pictures" in done.report["words"]
     (key,) = [spec.key for spec in dataset.feature_specs()]
@@ -297,58 +310,58 @@ def test_killed_cancelled_and_terminated_work_ends_as_if_nothing_had_happened(wo
 
 
 def test_work_in_this_process_tells_its_progress_and_does_nothing_twice(
-    workspace: Workspace, jobs: Jobs, catalog: Catalog
+    workspace: Workspace, own_jobs: Jobs, own_catalog: Catalog
 ) -> None:
     collection(workspace, "maps", DEMO / "maps")
     told: list[Progress] = []
-    words = work(queued(jobs, "maps"), told.append)
+    words = work(queued(own_jobs, "maps"), told.append)
     assert words.startswith("maps: ")
     assert {"Looking for pictures", "Looking at the pictures"} <= {one.stage for one in told}
-    again = queued(jobs, "maps")
+    again = queued(own_jobs, "maps")
     work(again)
-    report = jobs.get(again).report
+    report = own_jobs.get(again).report
     assert report["embed"]["embedded"] == 0
     assert report["embed"]["skipped"] > 0
-    with catalog.reading() as connection:
+    with own_catalog.reading() as connection:
         assert connection.execute(sa.select(datasets.c.id)).scalars().all() == ["maps"]
 
 
-def test_work_that_fails_says_why_and_leaves_the_dataset_free(workspace: Workspace, jobs: Jobs) -> None:
+def test_work_that_fails_says_why_and_leaves_the_dataset_free(workspace: Workspace, own_jobs: Jobs) -> None:
     collection(workspace, "maps", DEMO / "maps")
-    job_id = jobs.create("maps", "process", {"extractors": ["no-such-thing"]})
+    job_id = own_jobs.create("maps", "process", {"extractors": ["no-such-thing"]})
     with pytest.raises(Exception, match="no-such-thing"):
         work(job_id)
-    failed = jobs.get(job_id)
+    failed = own_jobs.get(job_id)
     assert failed.state == "failed"
     assert "no-such-thing" in failed.error
     with pytest.raises(NotFound):
-        work(queued(jobs, "nowhere"))
-    running = jobs.claim(queued(jobs, "maps"))
-    kept_out = queued(jobs, "maps")
+        work(queued(own_jobs, "nowhere"))
+    running = own_jobs.claim(queued(own_jobs, "maps"))
+    kept_out = queued(own_jobs, "maps")
     with pytest.raises(Busy):
         work(kept_out)
-    assert running.job.id in jobs.get(kept_out).error
+    assert running.job.id in own_jobs.get(kept_out).error
     running.finish("done")
-    cancelled = queued(jobs, "maps")
+    cancelled = queued(own_jobs, "maps")
 
     def stop(_: Progress) -> None:
-        jobs.request_cancel(cancelled)
+        own_jobs.request_cancel(cancelled)
         time.sleep(0.6)
 
     with pytest.raises(Cancelled):
         work(cancelled, stop)
-    assert jobs.get(cancelled).state == "cancelled"
+    assert own_jobs.get(cancelled).state == "cancelled"
 
 
 def test_a_worker_that_cannot_start_is_reported_with_its_log(
-    workspace: Workspace, jobs: Jobs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    workspace: Workspace, own_jobs: Jobs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     collection(workspace, "maps", DEMO / "maps")
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "sitecustomize.py").write_text("import os; os._exit(3)")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "broken"))
-    job_id = queued(jobs, "maps")
-    jobs.start_worker(job_id, workspace)
-    until(lambda: jobs.get(job_id).state == "failed", 20)
-    assert "code 3" in jobs.get(job_id).error
-    assert str(workspace.root) in jobs.get(job_id).error
+    job_id = queued(own_jobs, "maps")
+    own_jobs.start_worker(job_id, workspace)
+    until(lambda: own_jobs.get(job_id).state == "failed", 20)
+    assert "code 3" in own_jobs.get(job_id).error
+    assert str(workspace.root) in own_jobs.get(job_id).error
