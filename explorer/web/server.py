@@ -19,7 +19,8 @@ from starlette.middleware import Middleware
 from streamlit import config
 from streamlit.runtime.pages_manager import PagesManager
 
-from explorer.errors import BadInput, ExplorerError
+from explorer.catalog import Catalog
+from explorer.errors import BadInput, ExplorerError, Refused
 from explorer.learning import kernels
 from explorer.sharing.access import LOOPBACK as LOOPBACK_NAMES
 from explorer.sharing.access import LaunchToken, Scope, named_hosts
@@ -30,6 +31,7 @@ from explorer.web import health, identities, index, join, logs, routes, sockets
 from explorer.web.gate import Gate
 from explorer.web.proxies import Proxied, Proxies
 from explorer.web.runtime import Runtime, runtime
+from explorer.workspace import Workspace
 
 APP = Path(__file__).resolve().parents[2] / "app.py"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -47,7 +49,7 @@ def around() -> dict[str, Any]:
         json_lines = logs.as_json()
         identities.login()
         address = str(config.get_option("server.address") or "")
-        why = refused(address, rt.links, rt.accounts, rt.visitors.proxies)
+        why = believed(rt.visitors.proxies) or refused(address, rt.links, rt.accounts, rt.visitors.proxies)
     except ExplorerError as error:
         raise SystemExit(f"explorer: {error}") from error
     if why:
@@ -82,13 +84,18 @@ def around() -> dict[str, Any]:
     }
 
 
+def believed(proxies: Proxies) -> str:
+    """Why the proxies that are named would not be the only ones believed; "" if they are."""
+    if not proxies.networks or os.environ.get("FORWARDED_ALLOW_IPS") == NOBODY:
+        return ""
+    return (
+        "EXPLORER_PROXIES says which proxies are believed, and the server program believes others by itself: start "
+        f"with `python -m explorer serve`, or set FORWARDED_ALLOW_IPS={NOBODY} as well."
+    )
+
+
 def refused(address: str, links: LinkStore, accounts: AccountStore, proxies: Proxies) -> str:
     """Why the server does not start at this address, and what would let it; "" if it does."""
-    if proxies.networks and os.environ.get("FORWARDED_ALLOW_IPS") != NOBODY:
-        return (
-            "EXPLORER_PROXIES says which proxies are believed, and the server program believes others by itself: start "
-            f"with `python -m explorer serve`, or set FORWARDED_ALLOW_IPS={NOBODY} as well."
-        )
     if address in LOOPBACK:
         return ""
     where = f"on {address}" if address else "on every address of this computer"
@@ -143,7 +150,8 @@ def _warm(rt: Runtime) -> None:
 
 
 def serve(port: int, page: str = "/", open_browser: bool = False, address: str = "127.0.0.1") -> int:
-    """Run the server until it is stopped; returns its exit code. Raises BadInput when the port is taken."""
+    """Run the server until it is stopped; returns its exit code. Raises BadInput when the port is taken, Refused when
+    nobody could come in at this address."""
     import socket
 
     try:
@@ -157,6 +165,14 @@ def serve(port: int, page: str = "/", open_browser: bool = False, address: str =
         if error.errno == errno.EADDRINUSE:
             raise BadInput(f"Port {port} is in use; name another one with --port.") from error
         raise BadInput(f"The app cannot listen on {address}, port {port}: {error.strerror}.") from error
+    if address not in LOOPBACK:  # the server asks again; here it is said at once
+        catalog = Catalog.open(Workspace.default().catalog_url)
+        try:
+            why = refused(address, LinkStore(catalog), AccountStore(catalog), Proxies.from_environment())
+        finally:
+            catalog.close()
+        if why:
+            raise Refused(why)
     token = LaunchToken.from_environment()
     environment = {**os.environ, "EXPLORER_TOKEN": token.secret, "FORWARDED_ALLOW_IPS": NOBODY}
     command = [sys.executable, "-m", "streamlit", "run", str(APP), "--server.port", str(port)]
