@@ -57,7 +57,7 @@ def around() -> dict[str, Any]:
     # Until a first session has called st.navigation, Streamlit makes pages of the files in pages/ by itself: whoever
     # opens a link right after the start would get another app than everybody after them.
     PagesManager.uses_pages_directory = False
-    local = address in LOOPBACK
+    local = only_here(address, rt.visitors.proxies)
     if not local:
         # Behind a proxy on this machine everybody comes from this computer, so where from cannot tell who owns it:
         # the launch's secret is forgotten, and its owner comes by a link or an account as everybody else.
@@ -84,6 +84,11 @@ def around() -> dict[str, Any]:
     }
 
 
+def only_here(address: str, proxies: Proxies) -> bool:
+    """Whether the server is for this computer alone: nobody else reaches it, not by way of a proxy on it either."""
+    return address in LOOPBACK and not proxies.networks
+
+
 def believed(proxies: Proxies) -> str:
     """Why the proxies that are named would not be the only ones believed; "" if they are."""
     if not proxies.networks or os.environ.get("FORWARDED_ALLOW_IPS") == NOBODY:
@@ -96,9 +101,11 @@ def believed(proxies: Proxies) -> str:
 
 def refused(address: str, links: LinkStore, accounts: AccountStore, proxies: Proxies) -> str:
     """Why the server does not start at this address, and what would let it; "" if it does."""
-    if address in LOOPBACK:
+    if only_here(address, proxies):
         return ""
     where = f"on {address}" if address else "on every address of this computer"
+    if address in LOOPBACK:
+        where = f"behind {', '.join(str(network) for network in proxies.networks)} (EXPLORER_PROXIES)"
     if not (named_hosts() - LOOPBACK_NAMES):
         return (
             f"To listen {where}, the app must know under which name it is reached, or any name could be made to point "
@@ -112,8 +119,8 @@ def refused(address: str, links: LinkStore, accounts: AccountStore, proxies: Pro
     return (
         f"Nobody could come in if the app listened {where}: the link of a launch is for this computer only. Make one "
         "for yourself with `python -m explorer link --role own --root https://explore.museum.org`, or configure "
-        "accounts (deploy.md) and say in EXPLORER_OWNERS whose address owns everything; or start it with --address "
-        "127.0.0.1 and reach it through an SSH tunnel."
+        "accounts (deploy.md) and say in EXPLORER_OWNERS whose address owns everything; or start it for this "
+        "computer only (--address 127.0.0.1, no EXPLORER_PROXIES) and reach it through an SSH tunnel."
     )
 
 
@@ -165,10 +172,11 @@ def serve(port: int, page: str = "/", open_browser: bool = False, address: str =
         if error.errno == errno.EADDRINUSE:
             raise BadInput(f"Port {port} is in use; name another one with --port.") from error
         raise BadInput(f"The app cannot listen on {address}, port {port}: {error.strerror}.") from error
-    if address not in LOOPBACK:  # the server asks again; here it is said at once
+    proxies = Proxies.from_environment()
+    if not only_here(address, proxies):  # the server asks again; here it is said at once
         catalog = Catalog.open(Workspace.default().catalog_url)
         try:
-            why = refused(address, LinkStore(catalog), AccountStore(catalog), Proxies.from_environment())
+            why = refused(address, LinkStore(catalog), AccountStore(catalog), proxies)
         finally:
             catalog.close()
         if why:

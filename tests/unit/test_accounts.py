@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -19,7 +20,7 @@ from explorer.catalog.database import Catalog
 from explorer.errors import BadInput, NotFound
 from explorer.sharing.access import Scope, may
 from explorer.sharing.accounts import Account, AccountStore, named_owners
-from explorer.web import gate, identities, join, routes
+from explorer.web import gate, identities, join, routes, state
 from explorer.web.proxies import Proxied, Proxies
 from explorer.web.runtime import Runtime, runtime
 
@@ -127,6 +128,17 @@ def test_only_a_named_proxy_says_who_asks(behind_proxy: Runtime) -> None:
     closed = proxy.get("/map", headers={"x-forwarded-email": "<b>@evil.example", "accept": "text/html"})
     assert closed.status_code == 403
     assert "<b>@" not in closed.text
+
+
+def test_pages_know_whom_the_door_let_in(behind_proxy: Runtime, monkeypatch) -> None:
+    role = behind_proxy.accounts.add("ada@museum.org", "look", Scope("demo"))
+    context = SimpleNamespace(cookies={}, headers={"x-forwarded-email": "ada@museum.org"}, url=f"{HOST}/map")
+    monkeypatch.setattr("explorer.web.state.st.context", context)
+    person = state.me()
+    assert person.name == "ada"
+    assert [(each.role, each.scope) for each in person.grants] == [("look", Scope("demo"))]
+    behind_proxy.accounts.revoke(role.id)
+    assert state.me() is None
 
 
 def test_what_a_stranger_says_in_a_proxys_place_is_taken_off() -> None:
