@@ -52,6 +52,8 @@ class Proxies:
 
     def trusts(self, address: str | None) -> bool:
         """Whether a connection from this address comes from a named proxy."""
+        if not self.networks:
+            return False
         try:
             peer = ipaddress.ip_address(address or "")
         except ValueError:

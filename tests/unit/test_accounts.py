@@ -263,6 +263,27 @@ def test_a_forged_or_foreign_login_is_nobody(demo_copy, provider: Path) -> None:
     assert time.perf_counter() - began < 1.0  # every request asks
 
 
+def test_several_providers_are_offered_by_name(demo_copy, provider: Path) -> None:
+    first, second = provider.read_text().split("client_id", 1)
+    section = f"client_id{second}"
+    provider.write_text(f"{first}[auth.museum]\n{section}[auth.university]\n{section}")
+    _read_again()
+    client = _server(runtime(), more=tuple(create_auth_routes("")))
+    offered = client.get("/login")
+    assert offered.status_code == 200
+    assert 'href="/login?with=museum"' in offered.text
+    assert client.get("/login?with=nobody").status_code == 200
+    there = client.get("/login?with=university").headers["location"]
+    assert client.get(there).headers["location"].startswith("http://localhost:")
+
+
+def test_where_nobody_logs_in_there_is_no_login(demo_copy) -> None:
+    identities.login.cache_clear()
+    client = _server(runtime())
+    assert client.get("/login").status_code == 404
+    assert "/login" not in client.get("/map", headers={"accept": "text/html"}).text
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
