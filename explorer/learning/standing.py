@@ -177,6 +177,8 @@ class Walk:
             if undoes is not None:
                 self._undoes[event_id] = undoes
                 touched[self._turn(undoes, False)] = None
+            elif value == "skip" and chosen[0] == RESOLVE:
+                pass  # who leaves a decision to others decides nothing, and keeps their own answer
             elif region is None and (several or value != "no"):
                 self._uid[event_id] = uid
                 answer = CurrentAnswer(class_id, value, seq, person, content_hash, at)

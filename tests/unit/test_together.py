@@ -64,6 +64,10 @@ def test_a_decision_holds_until_it_is_taken_back_and_is_nobodys_own_answer(catal
     case = Case(catalog)
     case.says("ann", "1", "cat")
     case.says("bob", "1", "dog")
+    skipped = case.says("ann", "1", "", value="skip", policy=RESOLVE)
+    case.says("ann", "1", "", value="undo", policy=RESOLVE, undoes=skipped)
+    case.says("ann", "1", "", value="skip", policy=RESOLVE)
+    assert case.answers.apart(case.question.id) == {"1": {WHOLE}}, "who skips a decision decides nothing"
     event = case.says("ann", "1", "cow", policy=RESOLVE)
     case.says("bob", "1", "dog")
     assert (case.holds("1"), dict(case.answers.apart(case.question.id))) == ("cow", {})
