@@ -146,7 +146,50 @@ def matrix(here: World) -> Checked:
                 checked.answers[status] += 1
                 if not right:
                     checked.wrong.append(f"{role}: {address.method} {cell}: {status}")
+    for role, path, status in _across(here):
+        checked.cells += 1
+        checked.answers[status] += 1
+        if status < 400:
+            checked.wrong.append(f"{role}: {path}: {status}")
     return checked
+
+
+def _across(here: World) -> Iterator[tuple[str, str, int]]:
+    """From where somebody may be into where they may not, by a name within the address or the body."""
+    from explorer.web import selections
+
+    first, second = here.values["first"], here.values["second"]
+    alive, bright, elsewhere = (here.questions[name][1] for name in ("alive", "bright", "elsewhere"))
+    chosen = selections.save(here.rt.catalog, "second", [second["uid"]], "some")
+    event = {"client_event_id": str(uuid.uuid4()), "uid": first["uid"], "value": "unsure"}
+    map_of_first = f"/x/first/map/{first['space']}/{first['gen']}"
+    paths = [
+        f"{map_of_first}/colours.bin?by=answer:{elsewhere}",
+        f"/x/first/thumb/{second['hash']}.jpg",
+        f"/x/first/selection.csv?sel={chosen}",
+        f"/x/first/item.json?uid=../../second/{second['uid']}",
+        f"/x/first/full.jpg?uid=../second/{second['uid']}",
+        f"/x/first/original?uid={second['hash']}",
+        "/x/first/map.html?space=../../../second",
+        f"/x/first/answers.csv?question={alive}&question={elsewhere}",
+        f"/x/second/answers.csv?question={elsewhere}&question={alive}",
+        f"/x/first%2F..%2Fsecond/thumb/{second['hash']}.jpg",
+        f"/x/../x/second/thumb/{second['hash']}.jpg",
+        f"//x/second/thumb/{second['hash']}.jpg",
+        f"/x/first/../second/thumb/{second['hash']}.jpg",
+    ]
+    for path in paths:
+        yield "own", path, _asked(here, "own", "GET", path).status_code
+    one = "label one question"
+    for path in (f"{name}?question={alive}&question={bright}" for name in ("recent.json", "batch.json", "answers.csv")):
+        yield one, path, _asked(here, one, "GET", f"/x/first/{path}").status_code
+    for question in (bright, elsewhere, "", [alive], {"a": alive}, None, f" {alive}"):
+        sent = {"question": question, "events": [event]}
+        yield one, f"POST {question!r}", _asked(here, one, "POST", "/x/first/answers", sent=sent).status_code
+    # what was checked first must be what is then used
+    twice = f'{{"question": "{alive}", "events": [{json.dumps(event)}], "question": "{bright}"}}'
+    here.client.cookies = here.cookies[one]
+    yield one, "POST twice", here.client.post("/x/first/answers", content=twice, headers=OURS).status_code
 
 
 def _place_cells(here: World, address: Address, rule: str, role: str, held: Held) -> Iterator[tuple[str, int, bool]]:

@@ -76,6 +76,27 @@ def test_a_route_without_a_rule_is_found_and_not_reached(tmp_path: Path) -> None
     assert owner.options("/map").status_code == 404
 
 
+def test_what_each_route_asks_is_written_here_once_more() -> None:
+    """The walk holds every route to its own rule; which rule that ought to be is said here. What is not named needs
+    `look`; a route that reads a question says where."""
+    asked = {action: {each.path[13:] for each in routes.RULES if each.action == action} for action in doors.RANK}
+    assert asked["see"] == {"thumb/{hash}.jpg", "full.jpg"}
+    assert asked["label"] == {"answers", "batch.json", "news.json", "recent.json"}
+    assert asked["edit"] == asked["own"] == set()
+    without = {each.path[13:].split("/")[0] for each in routes.RULES if not each.where}
+    assert without == {
+        "thumb",
+        "full.jpg",
+        "original",
+        "item.json",
+        "map",
+        "selection.csv",
+        "selection.zip",
+        "map.html",
+    }
+    assert {each.path for each in routes.RULES if each.method != "GET"} == {"/x/{dataset}/answers"}
+
+
 def test_every_page_is_in_the_table_and_asks_before_it_shows() -> None:
     """What a page shows comes over the websocket: its script has to ask. `tests/app` looks at what it then shows."""
     for script in sorted((ROOT / "pages").glob("*.py")):
