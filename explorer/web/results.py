@@ -91,7 +91,9 @@ def once(judgement: Judgement, key: Any, make: Callable[[], Any]) -> Any:
 
 @st.fragment
 def part(body: Callable[[Asked], None], asked: Asked) -> None:
-    """A part of the page that runs by itself, and whose failure is a sentence in its place."""
+    """A part of the page that runs by itself, and whose failure is a sentence in its place. It asks anew who looks: the
+    page may have been open for longer than the link that led to it."""
+    state.require("look", asked.dataset.id, asked.question.id)
     try:
         body(asked)
     except ExplorerError as error:

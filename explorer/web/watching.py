@@ -24,6 +24,7 @@ def watch(rt: Runtime, dataset_id: str, narrow: bool = False) -> None:
 
 @st.fragment(run_every=1.0)
 def _watched(rt: Runtime, dataset_id: str, narrow: bool, first: list[bool]) -> None:
+    state.require("look", dataset_id)
     running = [job for job in rt.jobs.list(dataset_id) if job.state in BUSY]
     for job in running[:1]:
         _progress(rt, dataset_id, job, narrow)
