@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -237,3 +238,13 @@ def test_the_server_fetches_nothing_that_somebody_names() -> None:
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             found |= {path.name for name in names if name in network}
     assert found <= {"server.py", "hub.py"}
+
+
+def test_the_tests_that_the_threat_model_names_are_there() -> None:
+    text = (ROOT / "security.md").read_text(encoding="utf-8")
+    tests = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")}
+    assert set(re.findall(r"(test_\w+\.py)`", text)) <= set(tests)
+    defined = " ".join(re.findall(r"def (test_\w+)", "\n".join(tests.values())))
+    parts = re.findall(r"`…(\w+)…?`", text)
+    assert len(parts) >= 20
+    assert [part for part in parts if part not in defined] == []
