@@ -113,6 +113,8 @@ class Person:
         if not self.heard:
             raise RuntimeError(f"the Label page came without its panel: {shown}")
         self.listening = asyncio.create_task(self.listen())
+        await self.fetch()
+        del self.pictures[: self.chance.randrange(12)]  # people do not come to the end of their pictures together
 
     async def listen(self) -> None:
         """A websocket that nobody reads would stop the server from writing."""
