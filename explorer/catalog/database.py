@@ -21,6 +21,8 @@ _FULL = (
     "The disk that holds the answers is full or failing, so this was not stored. What was stored before is safe: free "
     "some room on the server, and it goes on without a restart."
 )
+_AWAY = "The database does not answer just now. What was stored before is safe; try again in a moment."
+_NOT_STORED = "The database does not answer just now, so this was not stored. Try again in a moment."
 _MOUNTS = Path("/proc/mounts")
 _NETWORK = {
     *("nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "glusterfs", "lustre", "vboxsf"),
@@ -73,7 +75,7 @@ class Catalog:
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection in one transaction that sees one state of the catalogue. Raises Unavailable if it is away."""
-        with _translated(), self._read.begin() as connection:
+        with _translated(_AWAY), self._read.begin() as connection:
             yield connection
 
     @contextlib.contextmanager
@@ -83,7 +85,7 @@ class Catalog:
         Raises Busy if another writer kept the catalogue for longer than half a minute, Unavailable if the database is
         away or its disk full: whether it was stored is certain only after trying again.
         """
-        with _translated(), self._write.begin() as connection:
+        with _translated(_NOT_STORED), self._write.begin() as connection:
             yield connection
 
     def now(self, connection: Connection) -> float:
@@ -251,18 +253,18 @@ def _upgrade(connection: Connection, shown: str, url: URL) -> tuple[str | None, 
 
 
 @contextlib.contextmanager
-def _translated() -> Iterator[None]:
+def _translated(away: str) -> Iterator[None]:
     """What the database says of itself, in a sentence; whoever asks may be a guest, so that its address stays out."""
     try:
         yield
     except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
-        plain = _plain(error)
+        plain = _plain(error, away)
         if plain is None:
             raise
         raise plain from error
 
 
-def _plain(error: sa.exc.SQLAlchemyError) -> Busy | Unavailable | None:
+def _plain(error: sa.exc.SQLAlchemyError, away: str) -> Busy | Unavailable | None:
     if isinstance(error, sa.exc.TimeoutError):
         return Busy("Too many are asking the database at this moment; try again.")
     origin = getattr(error, "orig", None)
@@ -280,7 +282,7 @@ def _plain(error: sa.exc.SQLAlchemyError) -> Busy | Unavailable | None:
         return Busy("Somebody else was writing the same at this moment; try again.")
     if code.startswith("53") and code != "53300":
         return Unavailable(_FULL)
-    return Unavailable("The database does not answer just now, so this was not stored. Try again in a moment.")
+    return Unavailable(away)
 
 
 def _is_locked(error: sa.exc.OperationalError) -> bool:
