@@ -99,7 +99,7 @@ if judgement is not None:
         part(methods, whole)
 
 st.subheader("Working together", anchor=False)
-working_together(rt, view.person, dataset, question, space.key, attribute)
+working_together(rt, dataset, question, space.key, attribute)
 
 st.subheader("Take it away", anchor=False)
 tables(dataset.id, question_id, space.key)

@@ -30,10 +30,9 @@ _OTHER = {"unsure": "unsure", "skip": "skipped", "unusable": "not usable"}
 
 
 @st.fragment
-def working_together(
-    rt: "Runtime", person: Person, dataset: Dataset, question: Question, space_key: str, attribute: str = ""
-) -> None:
+def working_together(rt: "Runtime", dataset: Dataset, question: Question, space_key: str, attribute: str = "") -> None:
     """A part of the page that runs by itself; only a setting for others as long as one person has answered alone."""
+    person = state.require("look", dataset.id, question.id)  # the page may be older than what the person still holds
     try:
         question = rt.questions.get(question.id)
         found = _progress(rt, person, question)
