@@ -3,6 +3,7 @@
 import errno
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import threading
@@ -186,6 +187,7 @@ def serve(port: int, page: str = "/", open_browser: bool = False, address: str =
     command = [sys.executable, "-m", "streamlit", "run", str(APP), "--server.port", str(port)]
     command += ["--server.address", address]
     process = subprocess.Popen(command, env=environment, cwd=APP.parent)
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())  # how a container or a service manager ends it
     try:
         if open_browser and _answers(port, process):
             webbrowser.open(entering(token, port, page))

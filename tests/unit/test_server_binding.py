@@ -161,8 +161,9 @@ def test_a_server_for_others_opens_with_a_link_and_not_with_the_launch(workspace
         assert _status(port, "/join", host="evil.example") == 421
         assert _status(port, "/join", host="explore.museum.org") == 200
     finally:
-        process.send_signal(2)
+        process.terminate()
         process.wait(20)
+    assert _status(port, "/healthz") == 0  # nothing is left behind
     said = log.read_text()
     assert '"path": "/enter"' in said
     assert token.secret not in said
