@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from explorer.errors import BadInput, NotFound
 from explorer.sharing.access import Grant, Person, Scope
 from explorer.sharing.accounts import AccountStore
 from explorer.web import navigation, share_accounts, state
@@ -147,3 +148,18 @@ def test_the_owner_gives_an_address_a_role_and_takes_it_back(asked, monkeypatch)
     app.button(key=f"role-revoke-{role.id}").click().run()
     assert not app.exception
     assert not store.all()
+
+
+def test_who_came_by_a_link_says_what_they_want_to_be_called(workspace) -> None:
+    store = runtime().links
+    _, secret = store.create("look", Scope(), name="Ada")
+    browser, _ = store.redeem(secret)
+    store.rename(browser, " Ada L. ")
+    person = store.visitor(browser)
+    assert person is not None
+    assert person.name == "Ada L."
+    for wrong in (" ", "two\nlines", "x" * 81):
+        with pytest.raises(BadInput, match="A name has"):
+            store.rename(browser, wrong)
+    with pytest.raises(NotFound):
+        store.rename("another browser", "Ada")
