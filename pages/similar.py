@@ -61,10 +61,12 @@ def _text_side() -> TextEncoder | None:
 left, right = st.columns([1, 3], gap="large")
 with left:
     uid = state.get("uid")
-    upload = st.file_uploader(
-        "Look for a picture of your own", type=["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"],
-        help="It is compared and forgotten; it does not become part of the collection.",
-    )  # fmt: skip
+    upload = None
+    if state.can("label", view.dataset.id):  # the door takes no file from whoever only looks
+        upload = st.file_uploader(
+            "Look for a picture of your own", type=["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"],
+            help="It is compared and forgotten; it does not become part of the collection.",
+        )  # fmt: skip
     try:
         text_side = _text_side()
     except ExplorerError as error:

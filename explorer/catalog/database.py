@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,6 +46,8 @@ class Catalog:
         if engine.dialect.name == "postgresql":  # where each statement would see a state of its own otherwise
             self._read = engine.execution_options(isolation_level="REPEATABLE READ")
         self._write = engine.execution_options(explorer_begin="BEGIN IMMEDIATE")
+        # Waiting for SQLite's lock is polling with growing pauses: this process's own writers wait for each other here.
+        self._turn = threading.Lock() if engine.dialect.name == "sqlite" else None
 
     @classmethod
     def open(cls, url: str) -> "Catalog":
@@ -85,8 +88,20 @@ class Catalog:
         Raises Busy if another writer kept the catalogue for longer than half a minute, Unavailable if the database is
         away or its disk full: whether it was stored is certain only after trying again.
         """
-        with _translated(_NOT_STORED), self._write.begin() as connection:
+        with _translated(_NOT_STORED), self._own_turn(), self._write.begin() as connection:
             yield connection
+
+    @contextlib.contextmanager
+    def _own_turn(self) -> Iterator[None]:
+        if self._turn is None:
+            yield
+            return
+        if not self._turn.acquire(timeout=BUSY_SECONDS):
+            raise Busy(f"The catalogue {self.name} is being written by another process; try again.")
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     def now(self, connection: Connection) -> float:
         """UTC seconds by the one clock that all processes share: the server's, or this machine's for a file."""
@@ -185,8 +200,8 @@ def _switch_to_wal(path: Path) -> None:
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "postgresql":
         waits = {name: value for name, value in _PATIENCE.items() if name not in url.query}
-        return sa.create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=20, connect_args=waits)
-    engine = sa.create_engine(url, pool_size=5, max_overflow=20, connect_args={"timeout": BUSY_SECONDS})
+        return sa.create_engine(url, pool_pre_ping=True, pool_size=20, max_overflow=20, connect_args=waits)
+    engine = sa.create_engine(url, pool_size=20, max_overflow=20, connect_args={"timeout": BUSY_SECONDS})
 
     @sa.event.listens_for(engine, "connect")
     def _configure(dbapi_connection: sqlite3.Connection, _record: object) -> None:

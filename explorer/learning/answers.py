@@ -19,6 +19,7 @@ from explorer.catalog.schema import answers as table
 from explorer.catalog.schema import classes, questions
 from explorer.errors import BadInput, NotFound
 from explorer.learning.standing import RESOLVE, WALKED, CurrentAnswer, Provenance, Walk
+from explorer.learning.writing_line import WritingLine
 
 __all__ = ["AnswerEvent", "AnswerStore", "CurrentAnswer", "HistoryEntry", "Provenance", "Stored", "Value"]
 
@@ -81,6 +82,9 @@ class AnswerStore:
         self._catalog = catalog
         self._walks: dict[str, Walk] = {}
         self._lock = threading.Lock()
+        self._line = WritingLine(
+            lambda events: self._writing(lambda connection: self.record_within(connection, events))
+        )
 
     def record(self, events: Sequence[AnswerEvent]) -> list[Stored]:
         """Write all events in one transaction, in order; on return they are on the disk.
@@ -89,7 +93,7 @@ class AnswerStore:
         Raises BadInput, and writes nothing, if any event names an unknown question or class, an empty uid, or takes
         back what is not there or is another person's; only a decision (RESOLVE) may be taken back by another one.
         """
-        return self._writing(lambda connection: self.record_within(connection, events))
+        return self._line.put(events)
 
     def undo_batch(self, question_id: str, batch_id: str, person_id: str, client_event_id: str) -> list[Stored]:
         """Take back, in one transaction, every event of this batch of this person that still stands.

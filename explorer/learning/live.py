@@ -33,6 +33,8 @@ MAX_HELD = 24
 """Questions whose scores are kept; 40 MB each at a million pictures and ten classes."""
 AT_ONCE = 2
 MOST_LAG_SECONDS = 1.0
+_PAGES = 64
+"""Pages of one order that are kept; several people look at the first ones."""
 
 
 @dataclass(frozen=True)
@@ -215,6 +217,18 @@ class LiveQuestions:
             raise BadInput("This class does not belong to the question (any more); reload the page.")
         if offset < 0 or n < 0:
             raise BadInput("A page of the order starts at 0 or later and holds 0 or more pictures.")
+        slot, page = self._slot((dataset_id, question_id, space_key)), (class_id, offset, n)
+        with slot.paging:
+            if slot.paged is not scores:
+                slot.paged, slot.pages = scores, {}
+            held = slot.pages.get(page)
+            if held is None or held[0] is not allowed:
+                if len(slot.pages) >= _PAGES:
+                    slot.pages.clear()
+                held = slot.pages[page] = (allowed, self._page(scores, class_id, offset, n, allowed))
+            return held[1]
+
+    def _page(self, scores: Scores, class_id: str, offset: int, n: int, allowed: np.ndarray | None) -> Order:
         total = len(scores.space.uids) if allowed is None else int(allowed.sum())
         if scores.scored is None:
             rows = np.arange(total) if allowed is None else np.flatnonzero(allowed)
@@ -365,6 +379,10 @@ class _Slot:
         self.scores: Scores | None = None
         self.young_until = 0.0
         self.judged: dict[str, Judgement] = {}
+        self.paging = threading.Lock()
+        self.paged: Scores | None = None
+        self.pages: dict[tuple[str, int, int], tuple[np.ndarray | None, Order]] = {}
+        """Of `paged`, by class, place and number: many people look at the same page."""
 
 
 def _not_ready(question: Question) -> str:

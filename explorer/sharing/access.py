@@ -75,10 +75,11 @@ def authorise(who: Person | None, action: str, what: Scope) -> None:
         raise Refused("Open the app with the link that you were given, or the one printed where it was started.")
     if not may(who, action, what):
         held = [each.role for each in who.grants if each.scope.dataset in ("", what.dataset)]
-        where = f" in '{what.dataset}'" if what.dataset else ""
         if not held:
-            raise Refused(f"The links that you were given do not lead{where or ' here'}; ask the owner for one.")
-        raise Refused(f"You may {' and '.join(held)} here, but not {action} this{where}; ask the owner for more.")
+            where = f"to '{what.dataset}'" if what.dataset else "here"
+            raise Refused(f"The links that you were given do not lead {where}; ask the owner for one.")
+        there = f" in '{what.dataset}'" if what.dataset else ""
+        raise Refused(f"What you were let in for{there} ({', '.join(held)}) does not reach to this ({action}).")
 
 
 @dataclass(frozen=True)

@@ -140,8 +140,10 @@ def _looks(asked: Asked) -> SecondLooks:
     names = {person: people.get(person, "somebody else") for _, person in rt.answers.by_person(question.id)}
     ids, called = question.class_ids, asked.judgement.names
     several = apart(rt.answers.by_person(question.id), ids, called, names.__getitem__, question.kind == "grades")
+    decided = rt.answers.decided(question.id)
+    differing = [look for look in several.items if look.uid not in decided]
     known = {look.uid for look in several.items}
-    items = (*several.items, *(look for look in found.items if look.uid not in known))
+    items = (*differing, *(look for look in found.items if look.uid not in known))
     once_each = {look.uid: look for look in reversed(items)}
     return SecondLooks(tuple(dict.fromkeys(once_each[look.uid] for look in items)), found.reason)
 

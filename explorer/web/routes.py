@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import anyio.to_thread
 import numpy as np
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -18,7 +18,7 @@ from starlette.routing import Route
 from explorer.collection.images import full_jpeg
 from explorer.errors import BadInput, Busy, ExplorerError, NotFound, Refused, Unavailable
 from explorer.sharing import exports
-from explorer.sharing.access import Person, Scope, authorise
+from explorer.sharing.access import Person, Scope, authorise, may
 from explorer.web import downloads, gate, views
 from explorer.web.answering import batch, news, order, record
 from explorer.web.colours import colouring
@@ -79,6 +79,7 @@ class Rule:
 
 
 RULES: list[Rule] = []
+_POSTS = anyio.CapacityLimiter(40)
 
 
 def rule(
@@ -95,7 +96,9 @@ def _endpoint(a_rule: Rule) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> Response:
         try:
             body = await _body(request) if a_rule.method == "POST" else b""
-            return await run_in_threadpool(_answer, a_rule, request, body)
+            # what is stored does not wait for threads that wait for scores
+            limiter = _POSTS if a_rule.method == "POST" else None
+            return await anyio.to_thread.run_sync(_answer, a_rule, request, body, limiter=limiter)
         except ExplorerError as error:
             status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 422)
             return JSONResponse({"error": str(error)}, status, headers=FRESH)
@@ -146,7 +149,7 @@ def original(call: Call) -> Response:
     return Response(dataset.source.read(item["path"]), media_type="application/octet-stream", headers=headers)
 
 
-@rule("item.json", "look")
+@rule("item.json", "see")
 def item_json(call: Call) -> Response:
     dataset = call.rt.dataset(call.dataset)
     key = call.query.get("space", "")
@@ -156,7 +159,8 @@ def item_json(call: Call) -> Response:
         if space is None or str(space.generation) != call.query.get("gen"):
             raise NotFound("The map has been made anew meanwhile; reload the page.")
         uid = space.uids[_row(call.need("row"), len(space.uids))]
-    return JSONResponse(views.item_details(dataset, space, uid), headers=FRESH)
+    whole = may(call.person, "look", Scope(call.dataset))  # columns and neighbours tell of what one is not asked about
+    return JSONResponse(views.item_details(dataset, space if whole else None, uid, whole), headers=FRESH)
 
 
 @rule("map/{space}/{gen}/points.bin", "look")

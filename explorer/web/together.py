@@ -177,7 +177,7 @@ def _differing(
         told = [{**card, "caption": " · ".join(said.get(str(card["uid"]), []))} for card in cards]
         gallery(
             told, dataset=dataset.id, space=space_key, key=f"apart-{question.id}", size=220, controls=False,
-            on_similar=state.similar,
+            on_similar=state.similar_in(dataset.id),
         )  # fmt: skip
         if editing and st.button("Decide them one by one", icon=":material/gavel:", type="primary"):
             state.go("label", q=question.id, set=f"{RESOLVE}:", next=None)

@@ -37,12 +37,13 @@ def row_cards(dataset: Dataset, space: Space, rows: Any) -> list[dict[str, Any]]
     return cards(found[(found["status"] == "ok").to_numpy()])
 
 
-def item_details(dataset: Dataset, space: Space | None, uid: str) -> dict[str, Any]:
-    """One picture with its columns and the pictures nearest to it. Raises NotFound."""
+def item_details(dataset: Dataset, space: Space | None, uid: str, whole: bool = True) -> dict[str, Any]:
+    """One picture with its columns (if `whole`) and the pictures nearest to it (in a space). Raises NotFound."""
     item = dataset.item(uid)
-    columns = [[name, _shown(item.get(f"meta:{name}"))] for name in dataset.columns()]
+    columns = [[name, _shown(item.get(f"meta:{name}"))] for name in dataset.columns()] if whole else []
     columns = [[name, value] for name, value in columns if value]
-    columns += [["file", item["path"]], ["size", f"{item['width']} × {item['height']}"]]
+    columns += [["file", item["path"]]] if whole else []
+    columns.append(["size", f"{item['width']} × {item['height']}"])
     neighbours: list[dict[str, Any]] = []
     if space is not None and uid in space.rows:
         rows, scores = space.search(space.rows[uid], NEIGHBOURS_SHOWN + 1)

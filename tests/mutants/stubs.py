@@ -17,10 +17,10 @@ STUBS: list[Stub] = [
         "answers-in-memory",
         "answers are acknowledged but live only as long as the process",
         "explorer/catalog/database.py",
-        "    engine = sa.create_engine(url, pool_size=5, max_overflow=20, connect_args=",
+        "    engine = sa.create_engine(url, pool_size=20, max_overflow=20, connect_args=",
         "    _switch_to_wal(Path(str(url.database)))\n"
         "    url = f'sqlite:///file:{abs(hash(str(url)))}?mode=memory&cache=shared&uri=true'\n"
-        "    engine = sa.create_engine(url, poolclass=sa.pool.QueuePool, pool_size=5, max_overflow=20, connect_args=",
+        "    engine = sa.create_engine(url, poolclass=sa.pool.QueuePool, pool_size=20, max_overflow=20, connect_args=",
         (f"{ANSWERS}::test_no_acknowledged_answer_is_lost_when_the_process_is_killed",),
     ),
     Stub(

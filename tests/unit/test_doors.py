@@ -81,7 +81,7 @@ def test_what_each_route_asks_is_written_here_once_more() -> None:
     """The walk holds every route to its own rule; which rule that ought to be is said here. What is not named needs
     `look`; a route that reads a question says where."""
     asked = {action: {each.path[13:] for each in routes.RULES if each.action == action} for action in doors.RANK}
-    assert asked["see"] == {"thumb/{hash}.jpg", "full.jpg"}
+    assert asked["see"] == {"thumb/{hash}.jpg", "full.jpg", "item.json"}
     assert asked["label"] == {"answers", "batch.json", "news.json", "recent.json"}
     assert asked["edit"] == asked["own"] == set()
     without = {each.path[13:].split("/")[0] for each in routes.RULES if not each.where}

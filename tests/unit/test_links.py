@@ -182,6 +182,10 @@ def test_who_may_label_one_question_gets_that_one_and_the_pictures(rt: Runtime) 
     _come(client, secret)
     space = rt.space("demo", rt.space_keys("demo")[0].key)
     batch = "/x/demo/batch.json"
+    large = client.get("/x/demo/item.json", params={"uid": space.uids[0], "space": space.key}).json()
+    assert large["caption"]
+    assert large["neighbours"] == []  # nor what the collection's columns say, or where the file lies
+    assert [name for name, _ in large["columns"]] == ["size"]
     query = {"question": mine.id, "space": space.key}
     assert client.get(batch, params=query).status_code == 200
     assert client.get(batch, params=query | {"question": other.id}).status_code == 403

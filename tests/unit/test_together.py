@@ -204,9 +204,9 @@ def test_what_people_differ_about_is_decided_by_those_who_may(rt: Runtime, quest
     key = rt.space_keys("demo")[0].key
     learnt = rt.live.scores("demo", question.id, key).parts[0].rows
     assert set(learnt) == {row for row, uid in enumerate(space.uids) if uid in set(uids) - set(uids[20:22])}
-    with pytest.raises(Refused, match="not edit"):
+    with pytest.raises(Refused, match="does not reach"):
         _asks(rt, bob, question, set="resolve:")
-    with pytest.raises(Refused, match="not edit"):
+    with pytest.raises(Refused, match="does not reach"):
         _answers(rt, bob, question, uids[20:21], 0, policy=RESOLVE)
     queue = _asks(rt, chief, question, set="resolve:")
     assert set(_uids(queue)) == set(uids[20:22])

@@ -129,7 +129,7 @@ class Labeller {
     const state = trouble ? "retrying" : waiting.length ? "saving" : "saved";
     const words = { retrying: `Not saved, trying again${many}`, saving: `Saving…${many}`, saved: latest ? "Saved" : "" };
     this.saved.dataset.state = state;
-    this.saved.textContent = words[state];
+    this.saved.textContent = this.queue.shut ? `Not saved. ${trouble}` : words[state];
     this.saved.title = trouble ? `${trouble} The answers are kept in this browser. Click to try now.` : "";
     this.saved.disabled = state !== "retrying";
   }

@@ -67,6 +67,7 @@ class AnswerQueue {
       const { stored, latest, ...told } = await postJson(this.url, { ...body, question: this.question });
       this.tries = 0;
       this.trouble = "";
+      this.shut = false;
       this.oneByOne = false;
       this.latest = Math.max(this.latest, latest);
       const seqs = new Map(stored.map((each) => [each.client_event_id, each.seq]));
@@ -95,6 +96,7 @@ class AnswerQueue {
     const status = error.status ?? 0;
     if (LATER.has(status) || status >= 500) {
       this.trouble = error.message;
+      this.shut = status === 403; // the link has ended or was taken back: that has to be read
       const wait = Math.min(RETRY_MOST_MS, RETRY_FIRST_MS * 2 ** this.tries);
       this.tries++;
       this.retrying = setTimeout(this.wake, wait);
