@@ -35,8 +35,7 @@ class AnswerEvent:
 
     `client_event_id` is made by the client, once for each press: sending it again is a retry, not a second answer.
     `region` is None for the whole picture. `content_hash` is that of the picture as it was shown. `policy` and
-    `probability` say how the picture was chosen. `undoes` names the `client_event_id` of an answer, or of an undo
-    (which makes it a redo).
+    `probability` say how it was chosen. `undoes` names the `client_event_id` of an answer, or of an undo (a redo).
     """
 
     client_event_id: str
@@ -82,9 +81,7 @@ class AnswerStore:
         self._catalog = catalog
         self._walks: dict[str, Walk] = {}
         self._lock = threading.Lock()
-        self._line = WritingLine(
-            lambda events: self._writing(lambda connection: self.record_within(connection, events))
-        )
+        self._line = WritingLine(self._record)
 
     def record(self, events: Sequence[AnswerEvent]) -> list[Stored]:
         """Write all events in one transaction, in order; on return they are on the disk.
@@ -95,16 +92,17 @@ class AnswerStore:
         """
         return self._line.put(events)
 
+    def _record(self, events: Sequence[AnswerEvent]) -> list[Stored]:
+        return self._writing(lambda connection: self.record_within(connection, events))
+
     def undo_batch(self, question_id: str, batch_id: str, person_id: str, client_event_id: str) -> list[Stored]:
         """Take back, in one transaction, every event of this batch of this person that still stands.
 
         Sending the same `client_event_id` again is a retry. The undo events form a batch under that id, so taking
-        that one back is the redo. Gives nothing where nothing stood any more. Raises NotFound for an unknown question,
-        BadInput if the person has no such batch.
+        that one back is the redo. Gives nothing where nothing stood any more. Raises NotFound, BadInput for no batch.
         """
-        return self._writing(
-            lambda connection: self._undo_batch(connection, question_id, batch_id, person_id, client_event_id)
-        )
+        ids = (question_id, batch_id, person_id, client_event_id)
+        return self._writing(lambda connection: self._undo_batch(connection, *ids))
 
     def record_within(self, connection: Connection, events: Sequence[AnswerEvent]) -> list[Stored]:
         """`record` as a part of a transaction that the caller has begun with `catalog.writing()`."""
