@@ -1,7 +1,6 @@
 """Questions as they are answered: each new answer refits the classifier and scores every picture, within milliseconds.
 
-Called from the threads of the web server; a lock a question and a bound on how many compute at once keep a dozen
-impatient pages from fitting the same thing a dozen times.
+Called from the server's threads; a lock a question and a bound on how many compute keep them from fitting twice.
 """
 
 import threading
@@ -10,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ from explorer.learning.classifier import LinearClassifier
 from explorer.learning.evaluation import Quality
 from explorer.learning.familiarity import unlike
 from explorer.learning.judgement import Judgement, judged
+from explorer.learning.kept_pages import KeptPages
 from explorer.learning.questions import Question, QuestionStore
 from explorer.learning.scoring import AttributeScored, Scored
 from explorer.learning.suggestions import Situation, batch_size, copies_of, suggest
@@ -33,8 +34,6 @@ MAX_HELD = 24
 """Questions whose scores are kept; 40 MB each at a million pictures and ten classes."""
 AT_ONCE = 2
 MOST_LAG_SECONDS = 1.0
-_PAGES = 64
-"""Pages of one order that are kept; several people look at the first ones."""
 
 
 @dataclass(frozen=True)
@@ -210,23 +209,14 @@ class LiveQuestions:
     ) -> Order:
         """`n` pictures from place `offset`, most likely first: to be of `class_id`, or of whatever they look like.
 
-        `allowed` (n,) bool keeps only some rows of the space. Pages of one state follow each other without gaps.
-        """
+        `allowed` (n,) bool keeps only some rows of the space. Pages of one state follow each other without gaps."""
         scores = self.scores(dataset_id, question_id, space_key, after_seq, may_lag=True)
         if class_id and class_id not in scores.class_ids:
             raise BadInput("This class does not belong to the question (any more); reload the page.")
         if offset < 0 or n < 0:
             raise BadInput("A page of the order starts at 0 or later and holds 0 or more pictures.")
-        slot, page = self._slot((dataset_id, question_id, space_key)), (class_id, offset, n)
-        with slot.paging:
-            if slot.paged is not scores:
-                slot.paged, slot.pages = scores, {}
-            held = slot.pages.get(page)
-            if held is None or held[0] is not allowed:
-                if len(slot.pages) >= _PAGES:
-                    slot.pages.clear()
-                held = slot.pages[page] = (allowed, self._page(scores, class_id, offset, n, allowed))
-            return held[1]
+        pages, page = self._slot((dataset_id, question_id, space_key)).pages, (class_id, offset, n)
+        return pages.get(scores, page, allowed, partial(self._page, scores, *page, allowed))
 
     def _page(self, scores: Scores, class_id: str, offset: int, n: int, allowed: np.ndarray | None) -> Order:
         total = len(scores.space.uids) if allowed is None else int(allowed.sum())
@@ -379,10 +369,7 @@ class _Slot:
         self.scores: Scores | None = None
         self.young_until = 0.0
         self.judged: dict[str, Judgement] = {}
-        self.paging = threading.Lock()
-        self.paged: Scores | None = None
-        self.pages: dict[tuple[str, int, int], tuple[np.ndarray | None, Order]] = {}
-        """Of `paged`, by class, place and number: many people look at the same page."""
+        self.pages = KeptPages[Order]()
 
 
 def _not_ready(question: Question) -> str:
