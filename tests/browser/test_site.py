@@ -109,7 +109,7 @@ def test_the_map_from_the_disk_shows_tells_and_is_drawn_around(opened, site):
     expect(page.locator(".mp-legend-title")).to_have_text("folder")
 
 
-def test_words_groups_and_questions_from_a_web_host(opened, hosted):
+def test_words_groups_and_questions_from_a_web_host(hosted, opened):
     page = opened()
     page.goto(hosted)
     _ready(page)
@@ -135,6 +135,7 @@ def test_words_groups_and_questions_from_a_web_host(opened, hosted):
     expect(first).to_contain_text("%")
     page.go_back()
     expect(page.locator(".mp-surface")).to_be_visible()
+    page.wait_for_load_state("networkidle")  # pictures are on their way, and the host goes
 
 
 @pytest.mark.parametrize("where", ["map", "pictures", "groups", "groups/0/0", "questions"])

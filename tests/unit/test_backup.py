@@ -135,13 +135,15 @@ HOSTILE: dict[str, tuple[Callable[[dict[str, bytes]], bytes], str]] = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_or_damaged_backup_changes_nothing(name: str, good: dict[str, bytes], tmp_path: Path) -> None:
     made, reason = HOSTILE[name]
-    (tmp_path / "bad.zip").write_bytes(made(good))
-    catalog = Catalog.open(f"sqlite:///{tmp_path / 'fresh.db'}")
-    before = set(tmp_path.parent.rglob("*"))
+    place = tmp_path / "below" / "it"  # so that a name that climbs out is seen
+    place.mkdir(parents=True)
+    (place / "bad.zip").write_bytes(made(good))
+    catalog = Catalog.open(f"sqlite:///{place / 'fresh.db'}")
+    before = set(tmp_path.rglob("*"))
     with pytest.raises(BadInput, match=reason):
-        restore(catalog, tmp_path / "bad.zip")
+        restore(catalog, place / "bad.zip")
     assert not any(everything(catalog).values())
-    assert set(tmp_path.parent.rglob("*")) == before  # nothing was unpacked anywhere
+    assert set(tmp_path.rglob("*")) == before  # nothing was unpacked anywhere
     catalog.close()
 
 
