@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from explorer.errors import Busy, Unavailable
+
 Event = TypeVar("Event")
 Done = TypeVar("Done")
 _log = logging.getLogger(__name__)
@@ -51,6 +53,10 @@ class WritingLine(Generic[Event, Done]):
                 done = self._write([event for each in line for event in each.events])
                 for each in line:
                     each.done, done = done[: len(each.events)], done[len(each.events) :]
+                return
+            except (Busy, Unavailable) as error:  # no mistake of anybody's: one by one each would wait as long again
+                for each in line:
+                    each.error = error
                 return
             except Exception:
                 _log.debug("several requests are written one by one", exc_info=True)

@@ -4,6 +4,7 @@ A link's secret has 256 bits and is stored as a hash only; the browser that spen
 stored in the same way and says who comes back. One browser is one person, whatever number of links it has spent.
 """
 
+import contextlib
 import hashlib
 import secrets
 import threading
@@ -16,7 +17,7 @@ from sqlalchemy.engine import Connection
 
 from explorer.catalog.database import Catalog
 from explorer.catalog.schema import grants, links, new_id, people
-from explorer.errors import BadInput, NotFound, Refused
+from explorer.errors import BadInput, Busy, NotFound, Refused, Unavailable
 from explorer.sharing.access import ROLES, Grant, Person, Scope
 
 NAMED_MOST = 80
@@ -237,7 +238,8 @@ class LinkStore:
             self._visitors.pop(mark, None)
 
     def _used(self, grant_ids: list[str], link_ids: list[str], now: float) -> None:
-        with self._catalog.writing() as connection:
+        # a full disk or a busy database, which can still be read, shuts nobody out
+        with contextlib.suppress(Busy, Unavailable), self._catalog.writing() as connection:
             connection.execute(grants.update().where(grants.c.id.in_(grant_ids)).values(last_used=now))
             connection.execute(links.update().where(links.c.id.in_(link_ids)).values(last_used=now))
 

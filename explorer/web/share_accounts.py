@@ -5,9 +5,9 @@ import streamlit as st
 from explorer.errors import ExplorerError
 from explorer.sharing.accounts import AccountStore, Role
 from explorer.web import identities, state, views
-from explorer.web.access_words import ROLE_MEANS, ROLE_WORDS, day, what_it_allows
+from explorer.web.access_words import day, what_it_allows
 from explorer.web.runtime import Runtime
-from explorer.web.share_links import chosen_scope
+from explorer.web.share_links import chosen_role, chosen_scope
 from explorer.web.state import View
 
 
@@ -23,10 +23,7 @@ def accounts(view: View, store: AccountStore) -> None:
     with st.container(border=True):
         left, right = st.columns(2, gap="large")
         with left:
-            role = st.radio(
-                "What may they do?", list(ROLE_WORDS), format_func=ROLE_WORDS.__getitem__,
-                captions=list(ROLE_MEANS.values()), key="role-role",
-            )  # fmt: skip
+            role = chosen_role("role-role")
         with right:
             pattern = st.text_input(
                 "Address, or @ and a domain", placeholder="ada@museum.org or @museum.org", key="role-pattern",

@@ -26,6 +26,14 @@ def root() -> str:
     return f"{scheme}://{rest.split('/', 1)[0]}" if rest else ""
 
 
+def chosen_role(key: str) -> str:
+    """What a link or an account is to allow, in words."""
+    return st.radio(
+        "What may they do?", list(ROLE_WORDS), format_func=ROLE_WORDS.__getitem__,
+        captions=list(ROLE_MEANS.values()), key=key,
+    )  # fmt: skip
+
+
 def new_link(view: View) -> None:
     """The form of a new link; its address is shown this once, since nothing but a hash of it is kept."""
     if NEW_LINK in st.session_state:
@@ -34,10 +42,7 @@ def new_link(view: View) -> None:
     with st.container(border=True):
         left, right = st.columns(2, gap="large")
         with left:
-            role = st.radio(
-                "What may they do?", list(ROLE_WORDS), format_func=ROLE_WORDS.__getitem__,
-                captions=list(ROLE_MEANS.values()), key="link-role",
-            )  # fmt: skip
+            role = chosen_role("link-role")
             scope = chosen_scope(view, role, "link-scope")
         with right:
             name = st.text_input(

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from explorer.catalog import schema
 from explorer.catalog.database import Catalog
-from explorer.errors import BadInput, NotFound, Refused
+from explorer.errors import BadInput, NotFound, Refused, Unavailable
 from explorer.sharing.access import Scope, may
 from explorer.sharing.links import LinkStore, hashed
 from explorer.web import gate, join, routes
@@ -75,6 +75,23 @@ def test_revoking_is_felt_at_once_in_this_process(either_catalog: Catalog) -> No
     assert store.remembered(browser) is not None
     store.revoke(link.id)
     assert store.visitor(browser).grants == ()
+
+
+def test_a_full_disk_shuts_nobody_out(either_catalog: Catalog, monkeypatch) -> None:
+    store = LinkStore(either_catalog)
+    _, secret = store.create("look", Scope("demo"))
+    browser, _ = store.redeem(secret)
+    monkeypatch.setattr("explorer.sharing.links._FRESH_SECONDS", 0)
+    monkeypatch.setattr("explorer.sharing.links._USED_SECONDS", -1)
+    noted = []
+
+    def full(_: Catalog):
+        noted.append(1)
+        raise Unavailable("The disk is full.")
+
+    monkeypatch.setattr(Catalog, "writing", full)
+    assert len(store.visitor(browser).grants) == 1
+    assert noted
 
 
 def test_seats_are_counted_by_browser_and_come_free_again(either_catalog: Catalog) -> None:

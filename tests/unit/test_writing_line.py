@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from explorer.errors import Unavailable
 from explorer.learning.writing_line import WritingLine
 
 
@@ -45,3 +46,26 @@ def test_those_who_wait_are_written_together_and_each_hears_of_its_own() -> None
         with pytest.raises(ValueError, match="refused"):
             bad.result()
         assert line.put([7]) == ["<7>"]
+
+
+def test_a_database_that_is_away_is_waited_for_once_for_all_who_wait() -> None:
+    first, go, tried = threading.Event(), threading.Event(), []
+
+    def write(events: Sequence[int]) -> list[int]:
+        tried.append(list(events))
+        first.set()
+        assert go.wait(10)
+        raise Unavailable("The database is away.")
+
+    line = WritingLine(write)
+    with ThreadPoolExecutor(8) as pool:
+        waiting = [pool.submit(line.put, [0])]
+        assert first.wait(10)
+        waiting += [pool.submit(line.put, [number]) for number in range(1, 6)]
+        while len(line._line) < 5:
+            threading.Event().wait(0.01)
+        go.set()
+        for each in waiting:
+            with pytest.raises(Unavailable):
+                each.result()
+    assert len(tried) == 2
