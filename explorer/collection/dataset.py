@@ -126,6 +126,10 @@ class Dataset:
             self._source = open_source(self._manifest["source"])
         return self._source
 
+    def text(self, name: str, row: int) -> str:
+        """One cell of a column of texts, without a copy of the table."""
+        return str(self._items[name].iat[row])
+
     def present(self) -> pd.DataFrame:
         """The items that can be looked at."""
         return self.items[self._items["status"] == OK].reset_index(drop=True)
