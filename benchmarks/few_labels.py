@@ -80,7 +80,7 @@ class BenchSpace:
     """As much of a space as scoring and suggestions look at, over the pictures of one question."""
 
     def __init__(self, vectors: np.ndarray) -> None:
-        from explorer.space.index import neighbour_graph
+        from explorer.space.graph import neighbour_graph
         from explorer.space.spread import Spread
 
         self.vectors = vectors

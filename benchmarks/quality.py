@@ -141,7 +141,7 @@ def odd_ones(raw: np.ndarray, extractor: "Extractor", kinds: str) -> list[float]
     """The average precision with which "Odd ones out" ranks PLANTED strangers first, PLANTINGS times."""
     from sklearn.metrics import average_precision_score
 
-    from explorer.space.index import neighbour_graph
+    from explorer.space.graph import neighbour_graph
     from explorer.space.outliers import REACH, outlier_table
     from explorer.space.recipe import SpaceRecipe, Transform
 

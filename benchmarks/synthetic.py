@@ -17,7 +17,7 @@ from explorer.collection.dataset import Dataset
 from explorer.collection.pictures import Picture
 from explorer.durable import write_json
 from explorer.space.codes import Codes
-from explorer.space.index import NEIGHBOURS
+from explorer.space.graph import NEIGHBOURS
 from explorer.space.recipe import SpaceRecipe
 from explorer.space.space import FORMAT, stands_for
 from explorer.workspace import Workspace

@@ -21,6 +21,7 @@ from explorer.collection.progress import Meter, ProgressCallback
 from explorer.durable import reserve, write_json
 from explorer.errors import Cancelled, NotFound
 from explorer.space import clusters, index, outliers, projection
+from explorer.space import graph as graphs
 from explorer.space.codes import Codes
 from explorer.space.duplicates import duplicate_table
 from explorer.space.joined import VECTORS, JoinedVectors, link_parts, whole
@@ -150,7 +151,7 @@ class _Build:
             transform = old.fitted if old else self._fit(contents)
             distinct = self._vectors(contents, transform)
         graph, wide = self._graph(distinct)
-        reach = np.ascontiguousarray(wide[:, : index.NEIGHBOURS])
+        reach = np.ascontiguousarray(wide[:, : graphs.NEIGHBOURS])
         xy = self._map(contents, distinct, graph, reach, old)
         self._step("Finding groups", 0, 1)
         even, centres = clusters.kmeans(distinct, self.seed, old.centres if old else None)
@@ -260,10 +261,10 @@ class _Build:
         """(u, k) nearest others, and the distances of more of them for the odd ones out."""
         stage = "Comparing pictures"
         self._step(stage, 0, len(distinct))
-        rows, distances = index.neighbour_graph(
+        rows, distances = graphs.neighbour_graph(
             distinct, outliers.REACH, lambda done, total: self._step(stage, done, total)
         )
-        return np.ascontiguousarray(rows[:, : index.NEIGHBOURS]), distances
+        return np.ascontiguousarray(rows[:, : graphs.NEIGHBOURS]), distances
 
     def _map(
         self, contents: _Contents, distinct: np.ndarray, graph: np.ndarray, reach: np.ndarray, old: Space | None
@@ -327,7 +328,7 @@ def spread_graph(graph: np.ndarray, reach: np.ndarray, item: np.ndarray) -> tupl
     An item's neighbours are its own copies first, then the items of the neighbouring contents; never itself.
     Returns (n, m) int32 and float32 with m = min(NEIGHBOURS, n - 1).
     """
-    n, m = len(item), min(index.NEIGHBOURS, len(item) - 1)
+    n, m = len(item), min(graphs.NEIGHBOURS, len(item) - 1)
     if len(graph) == n and np.array_equal(item, np.arange(n)):
         return graph, reach
     order = np.argsort(item, kind="stable")

@@ -18,7 +18,7 @@ from explorer.collection.items import META
 from explorer.errors import BadInput
 from explorer.extractors import registry
 from explorer.extractors.base import FeatureSpec
-from explorer.space.index import neighbour_graph
+from explorer.space.graph import neighbour_graph
 
 NEAREST = 10
 SAMPLE = 2_000

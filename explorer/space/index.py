@@ -1,7 +1,4 @@
-"""Nearest neighbours by inner product: exact where that is fast enough, FAISS inverted lists above.
-
-The graph of each picture's nearest others is computed once and feeds the map, the groups and the odd ones out.
-"""
+"""Nearest neighbours by inner product: exact where that is fast enough, FAISS inverted lists above."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,56 +6,10 @@ from typing import Any
 
 import numpy as np
 
-NEIGHBOURS = 15
-EXACT_GRAPH = 20_000
-"""Up to here every pair is compared: n^2 d / 2 steps, ten seconds on two cores."""
 EXACT_SEARCH = 200_000
 """Up to here one search compares with everything: about 50 ms at 100,000 pictures of 512 numbers."""
-_CHUNK = 4_096
-_PROBES_GRAPH, _PROBES_SEARCH = 8, 16
-"""Measured at 99,000: 6 of 4 sqrt(n) lists find .986 of the neighbours, 16 of 1,024 all of them."""
-
-Step = Callable[[int, int], None]
-"""Called with (done, total); may raise Cancelled."""
-
-
-def neighbour_graph(
-    vectors: np.ndarray, k: int = NEIGHBOURS, step: Step | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Each row's k nearest other rows of (n, d) float32 unit vectors, nearest first.
-
-    Returns (n, m) int32 rows and (n, m) float32 cosine distances with m = min(k, n - 1). A row is never its own
-    neighbour, however many others are equal to it.
-    """
-    n = len(vectors)
-    m = min(k, n - 1)
-    rows, distances = np.empty((n, m), np.int32), np.empty((n, m), np.float32)
-    if m == 0:
-        return rows, distances
-    search = _exact(vectors) if n <= EXACT_GRAPH else _inverted(build_index(vectors), _PROBES_GRAPH)
-    for start in range(0, n, _CHUNK):
-        stop = min(start + _CHUNK, n)
-        scores, found = search(vectors[start:stop], m + 1)
-        found, scores = _without_self(found, scores, np.arange(start, stop))
-        rows[start:stop] = found
-        distances[start:stop] = np.maximum(1 - scores, 0)
-        if step:
-            step(stop, n)
-    return rows, distances
-
-
-def _without_self(found: np.ndarray, scores: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Drop each row itself from its hits, or its last hit if equal ones pushed it out; lists that came back short
-    are filled with their last hit."""
-    is_self = found == own[:, None]
-    is_self[~is_self.any(axis=1), -1] = True
-    kept = ~is_self
-    found = found[kept].reshape(len(own), -1)
-    scores = scores[kept].reshape(len(own), -1)
-    for column in range(1, found.shape[1]):
-        short = found[:, column] < 0
-        found[short, column], scores[short, column] = found[short, column - 1], scores[short, column - 1]
-    return found, scores
+_PROBES_SEARCH = 16
+"""Measured at 99,000: 16 of 1,024 lists find all of the neighbours."""
 
 
 def nearest(vectors: np.ndarray, queries: np.ndarray, k: int, index: Any = None) -> tuple[np.ndarray, np.ndarray]:

@@ -219,11 +219,11 @@ STUBS: list[Stub] = [
     Stub(
         "neighbours-random",
         "pictures like this one are any pictures",
-        "explorer/space/index.py",
+        "explorer/space/graph.py",
         "        found, scores = _without_self(found, scores, np.arange(start, stop))\n",
         "        found, scores = _without_self(found, scores, np.arange(start, stop))\n"
         "        found = np.random.default_rng(start).integers(0, n, found.shape)\n",
-        ("tests/unit/test_index.py::test_the_graph_is_that_of_a_plain_comparison",),
+        ("tests/unit/test_graph.py::test_the_graph_is_that_of_a_plain_comparison",),
     ),
     Stub(
         "search-random",

@@ -1,12 +1,10 @@
-"""Nearest neighbours: those that a plain comparison with everything finds, and never oneself."""
+"""Nearest neighbours: those that a plain comparison with everything finds."""
 
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from explorer.space import index
-from explorer.space.build import spread_graph
 from explorer.space.recipe import normalised
 
 
@@ -15,45 +13,6 @@ def unit(n: int, d: int = 24, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     centres = rng.normal(size=(12, d))
     return normalised((centres[rng.integers(0, 12, n)] + rng.normal(scale=0.6, size=(n, d))).astype(np.float32))
-
-
-def test_the_graph_is_that_of_a_plain_comparison() -> None:
-    vectors = unit(400)
-    rows, distances = index.neighbour_graph(vectors, 15)
-    scores = vectors @ vectors.T
-    np.fill_diagonal(scores, -2)
-    expected = np.sort(1 - scores, axis=1)[:, :15]
-    assert rows.shape == (400, 15)
-    assert (rows != np.arange(400)[:, None]).all()
-    assert np.allclose(distances, expected, atol=1e-5)
-    assert np.allclose(1 - np.take_along_axis(scores, rows.astype(np.int64), axis=1), expected, atol=1e-5)
-
-
-@pytest.mark.parametrize("n", [1, 2, 3, 10, 16])
-def test_few_pictures_have_fewer_neighbours(n: int) -> None:
-    rows, distances = index.neighbour_graph(unit(n), 15)
-    assert rows.shape == distances.shape == (n, min(15, n - 1))
-    assert all(sorted(rows[row].tolist()) == [other for other in range(n) if other != row] for row in range(n))
-
-
-def test_equal_pictures_are_not_their_own_neighbours() -> None:
-    vectors = np.repeat(unit(3), [60, 1, 20], axis=0)
-    rows, distances = index.neighbour_graph(vectors, 15)
-    assert (rows != np.arange(81)[:, None]).all()
-    assert all(len(set(row)) == 15 for row in rows.tolist())
-    assert distances[:60].max() < 1e-6
-    assert distances[60].min() > 0.01
-
-
-def test_many_pictures_go_through_inverted_lists(monkeypatch: pytest.MonkeyPatch) -> None:
-    vectors = unit(6_000, 32)
-    exact, _ = index.neighbour_graph(vectors, 10)
-    monkeypatch.setattr(index, "EXACT_GRAPH", 1_000)
-    seen: list[tuple[int, int]] = []
-    rows, _ = index.neighbour_graph(vectors, 10, lambda done, total: seen.append((done, total)))
-    recall = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(rows.tolist(), exact.tolist(), strict=True)])
-    assert recall > 0.9
-    assert seen[-1] == (6_000, 6_000)
 
 
 def test_search_finds_the_largest_first(tmp_path: Path) -> None:
@@ -68,17 +27,3 @@ def test_search_finds_the_largest_first(tmp_path: Path) -> None:
     through_lists, _ = index.nearest(vectors, queries, 20, index.read_index(tmp_path / "index.faiss"))
     assert all(len(set(a) & set(b)) >= 16 for a, b in zip(through_lists.tolist(), rows.tolist(), strict=True))
     assert index.nearest(vectors[:4], queries, 20)[0].shape == (2, 4)
-
-
-def test_a_graph_of_contents_becomes_one_of_items() -> None:
-    """Items 0 and 3 have the same content; neighbours count copies, never the item itself."""
-    vectors = unit(5)
-    graph, reach = index.neighbour_graph(vectors, 15)
-    item = np.array([0, 1, 2, 0, 3, 4])
-    rows, distances = spread_graph(graph, reach, item)
-    assert rows.shape == (6, 5)
-    assert all(sorted(rows[row].tolist()) == [other for other in range(6) if other != row] for row in range(6))
-    assert rows[0, 0] == 3
-    assert rows[3, 0] == 0
-    assert distances[0, 0] == 0
-    assert (np.diff(distances, axis=1) >= -1e-6).all()

@@ -7,7 +7,7 @@ from sklearn.datasets import load_sample_image
 
 from explorer.collection.images import thumbnail
 from explorer.space.duplicates import duplicate_table, joined, same_pictures
-from explorer.space.index import neighbour_graph
+from explorer.space.graph import neighbour_graph
 from explorer.space.outliers import REACH, central_distance, outlier_table, percentile
 from explorer.space.recipe import normalised
 

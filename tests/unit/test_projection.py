@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from explorer.space.index import neighbour_graph
+from explorer.space.graph import neighbour_graph
 from explorer.space.projection import fitted, main_axes, place, project
 from explorer.space.recipe import normalised
 
