@@ -7,6 +7,7 @@ twice. Rows are in no order. Neighbours are the nearest of up to a thousand rows
 
 import datetime
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,14 @@ def synthetic(workspace: Workspace, n: int, d: int, thumbs: bool = False, seed: 
     return Dataset.open(workspace, dataset_id)
 
 
+def vectors_of(n: int, d: int, seed: int = 0) -> np.ndarray:
+    """(n, d) float32: the vectors of `synthetic` alone, of length one."""
+    vectors = np.empty((n, d), np.float32)
+    for rows, _, made, _, _ in _groups(n, d, np.random.default_rng(seed)):
+        vectors[rows] = made
+    return vectors
+
+
 def kinds_of(dataset: Dataset) -> np.ndarray:
     """(n,) the kind of thing each row is, a group of groups: what a simulated person goes by (kind modulo classes)."""
     table = pd.read_parquet(dataset.root / "spaces" / RECIPE.key / "g000001" / "clusters.parquet")
@@ -78,22 +87,15 @@ def _sizes(n: int, rng: np.random.Generator) -> np.ndarray:
     return rng.permutation(sizes)
 
 
-def _write_space(dataset: Dataset, n: int, d: int, rng: np.random.Generator) -> np.ndarray:
-    import faiss
-
-    folder = dataset.root / "spaces" / RECIPE.key
-    work = folder / "g000001"
-    work.mkdir(parents=True)
-    vectors = np.lib.format.open_memmap(work / "vectors.f32.npy", mode="w+", dtype=np.float32, shape=(n, d))
-    m = min(NEIGHBOURS, n - 1)
-    neighbours, distances = np.zeros((n, m), np.int32), np.zeros((n, m), np.float32)
-    xy, groups, themes = np.zeros((n, 2), np.float32), np.zeros(n, np.int64), np.zeros(n, np.int64)
+def _groups(
+    n: int, d: int, rng: np.random.Generator
+) -> Iterator[tuple[np.ndarray, int, np.ndarray, np.ndarray, np.ndarray]]:
+    """Group by group: its rows, theme and (size, d) vectors, places on a map, and which are nearly the one before."""
     place = rng.permutation(n)
     themes_at = rng.normal(size=(_THEMES, d)).astype(np.float32)
     map_at = rng.uniform(-0.8, 0.8, (_THEMES, 2))
-    twins: list[tuple[int, int]] = []
     done = 0
-    for group, size in enumerate(_sizes(n, rng)):
+    for size in _sizes(n, rng):
         theme = int(rng.integers(_THEMES))
         centre = 0.8 * themes_at[theme] + rng.normal(size=d).astype(np.float32)
         axes = rng.normal(size=(_INNER, d)).astype(np.float32) * (0.9 / np.sqrt(1 + np.arange(_INNER)))[:, None]
@@ -105,10 +107,26 @@ def _write_space(dataset: Dataset, n: int, d: int, rng: np.random.Generator) -> 
         again = np.flatnonzero(rng.random(size - 1) < _TWICE) + 1
         made[again] = made[again - 1] + 0.05 * rng.standard_normal((len(again), d), dtype=np.float32)
         made /= np.linalg.norm(made, axis=1, keepdims=True)
-        rows = place[done : done + size]
+        spot = map_at[theme] + 0.1 * rng.normal(size=2) + 0.02 * inner[:, :2]
+        yield place[done : done + size], theme, made, spot, again
+        done += size
+
+
+def _write_space(dataset: Dataset, n: int, d: int, rng: np.random.Generator) -> np.ndarray:
+    import faiss
+
+    folder = dataset.root / "spaces" / RECIPE.key
+    work = folder / "g000001"
+    work.mkdir(parents=True)
+    vectors = np.lib.format.open_memmap(work / "vectors.f32.npy", mode="w+", dtype=np.float32, shape=(n, d))
+    m = min(NEIGHBOURS, n - 1)
+    neighbours, distances = np.zeros((n, m), np.int32), np.zeros((n, m), np.float32)
+    xy, groups, themes = np.zeros((n, 2), np.float32), np.zeros(n, np.int64), np.zeros(n, np.int64)
+    twins: list[tuple[int, int]] = []
+    for group, (rows, theme, made, spot, again) in enumerate(_groups(n, d, rng)):
+        size = len(rows)
         vectors[rows] = made
-        groups[rows], themes[rows] = group, theme
-        xy[rows] = map_at[theme] + 0.1 * rng.normal(size=2) + 0.02 * inner[:, :2]
+        groups[rows], themes[rows], xy[rows] = group, theme, spot
         twins += [(int(rows[at - 1]), int(rows[at])) for at in again]
         for start in range(0, size, _BLOCK):
             start = max(0, min(start, size - _BLOCK))  # the last block is as large as the others
@@ -120,7 +138,6 @@ def _write_space(dataset: Dataset, n: int, d: int, rng: np.random.Generator) -> 
             if width < m:  # a group smaller than the list: its last one again
                 neighbours[own, width:] = neighbours[own, width - 1 : width]
                 distances[own, width:] = distances[own, width - 1 : width]
-        done += size
     vectors.flush()
     _write_tables(work, n, d, groups, themes, xy, neighbours, distances, twins)
     Codes.write(work, vectors)
