@@ -1,6 +1,7 @@
 """One catalogue for all processes: a SQLite file on this machine's disk, or PostgreSQL by its URL."""
 
 import contextlib
+import itertools
 import sqlite3
 import threading
 import time
@@ -41,6 +42,9 @@ class Catalog:
         """The revision that was found when it was opened; None for a new one."""
         self.copied: Path | None = None
         """The copy that was made because it was older."""
+        self.edition = 0
+        """Another number after each of this process's transactions that may have changed what is kept of it."""
+        self._editions = itertools.count(1)
         self._engine = engine
         self._read = engine
         if engine.dialect.name == "postgresql":  # where each statement would see a state of its own otherwise
@@ -82,14 +86,19 @@ class Catalog:
             yield connection
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, questions_stay: bool = False) -> Iterator[Connection]:
         """A connection in one transaction: on leaving it everything is on the disk, after an error nothing is.
 
+        `questions_stay`: it changes no question and no class, so that those read before stand (`edition`).
         Raises Busy if another writer kept the catalogue for longer than half a minute, Unavailable if the database is
         away or its disk full: whether it was stored is certain only after trying again.
         """
-        with _translated(_NOT_STORED), self._own_turn(), self._write.begin() as connection:
-            yield connection
+        try:
+            with _translated(_NOT_STORED), self._own_turn(), self._write.begin() as connection:
+                yield connection
+        finally:
+            if not questions_stay:
+                self.edition = next(self._editions)
 
     @contextlib.contextmanager
     def _own_turn(self) -> Iterator[None]:

@@ -15,11 +15,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from explorer.catalog.database import Catalog
+from explorer.catalog.line import Line
 from explorer.catalog.schema import answers as table
 from explorer.catalog.schema import classes, questions
 from explorer.errors import BadInput, NotFound
 from explorer.learning.standing import RESOLVE, WALKED, CurrentAnswer, Provenance, Walk
-from explorer.learning.writing_line import WritingLine
 
 __all__ = ["AnswerEvent", "AnswerStore", "CurrentAnswer", "HistoryEntry", "Provenance", "Stored", "Value"]
 
@@ -81,7 +81,8 @@ class AnswerStore:
         self._catalog = catalog
         self._walks: dict[str, Walk] = {}
         self._lock = threading.Lock()
-        self._line = WritingLine(self._record)
+        self._line = Line(self._record)
+        self._reading = Line(self._move_on)
 
     def record(self, events: Sequence[AnswerEvent]) -> list[Stored]:
         """Write all events in one transaction, in order; on return they are on the disk.
@@ -163,14 +164,11 @@ class AnswerStore:
         attributes: the last "yes", else the last answer of any kind. Never changes once given; asking again is free
         until something was recorded.
         """
-        with self._lock:
-            return self._walk(question_id).latest
+        return self._holds(question_id, "latest")[0]
 
     def current_with_seq(self, question_id: str) -> tuple[Mapping[str, CurrentAnswer], int]:
         """`current` and the number of the last event it takes into account."""
-        with self._lock:
-            walk = self._walk(question_id)
-            return walk.latest, walk.seq
+        return self._holds(question_id, "latest", "seq")
 
     def as_of(self, question_id: str, seq: int) -> Walk:
         """What held after event `seq` (0: before the first), with the classes that there are now: its `latest`,
@@ -192,24 +190,19 @@ class AnswerStore:
         A later answer about the picture as a whole (unsure, skip, unusable) takes the place of all classes, under the
         key `standing.WHOLE`, and the other way round. Empty for other kinds of questions.
         """
-        with self._lock:
-            walk = self._walk(question_id)
-            return walk.attributes, walk.seq
+        return self._holds(question_id, "attributes", "seq")
 
     def by_person(self, question_id: str) -> Mapping[tuple[str, str], CurrentAnswer]:
         """The latest standing answer of each person: by (uid, person id)."""
-        with self._lock:
-            return self._walk(question_id).by_person
+        return self._holds(question_id, "by_person")[0]
 
     def apart(self, question_id: str) -> Mapping[str, frozenset[str]]:
         """Pictures about which people differ and nobody has decided, by uid: which classes are tied (`Walk.apart`)."""
-        with self._lock:
-            return self._walk(question_id).apart
+        return self._holds(question_id, "apart")[0]
 
     def decided(self, question_id: str) -> Mapping[str, CurrentAnswer]:
         """The answers that somebody has decided where people differed, by uid."""
-        with self._lock:
-            return self._walk(question_id).decided
+        return self._holds(question_id, "decided")[0]
 
     def several_at_work(self, question_id: str) -> bool:
         """Whether several people answer at the same time, as far as this process has read; asks no database."""
@@ -219,21 +212,20 @@ class AnswerStore:
 
     def attributes_by_person(self, question_id: str) -> dict[tuple[str, str], Mapping[str, CurrentAnswer]]:
         """`attributes_with_seq` of each person: by (uid, person id). Goes through every answer."""
+        (walk,) = self._reading.put([question_id])
         with self._lock:
-            return self._walk(question_id).attributes_by_person()
+            return walk.attributes_by_person()
 
     def provenance(self, question_id: str) -> Mapping[str, Provenance]:
         """How the picture of each standing answer was chosen, by uid."""
-        with self._lock:
-            return self._walk(question_id).provenance
+        return self._holds(question_id, "provenance")[0]
 
     def random_checks(self, question_id: str) -> Mapping[str, Provenance]:
         """The pictures that were drawn by chance alone and are answered still, with their first such draw, by uid.
 
         A picture stays a random check when its answer is corrected later; only the answer is then the later one.
         """
-        with self._lock:
-            return self._walk(question_id).checks
+        return self._holds(question_id, "checks")[0]
 
     def latest_seq(self, question_id: str) -> int:
         """Number of the question's last event; 0 if it has none."""
@@ -262,20 +254,32 @@ class AnswerStore:
             for row in rows
         ]
 
-    def _walk(self, question_id: str) -> Walk:
+    def _holds(self, question_id: str, *names: str) -> Any:
+        """These properties of the walk, all of one moment that is not before the call."""
+        (walk,) = self._reading.put([question_id])
+        with self._lock:
+            return tuple(getattr(walk, name) for name in names)
+
+    def _move_on(self, question_ids: Sequence[str]) -> list[Walk]:
+        """The walks, moved on to the last event. One thread at a time reads, and nobody waits who does not ask."""
+        found: dict[str, Walk] = {}
         with self._catalog.reading() as connection:
-            return self._walk_within(connection, question_id)
+            for question_id in dict.fromkeys(question_ids):
+                found[question_id] = self._walk_within(connection, question_id)
+        return [found[question_id] for question_id in question_ids]
 
     def _walk_within(self, connection: Connection, question_id: str) -> Walk:
-        """The walk, moved on to the last event. The caller holds the lock."""
         kind, merged = _merged(connection, question_id)
-        walk = self._walks.setdefault(question_id, Walk(kind)) if kind else Walk()
+        with self._lock:
+            walk = self._walks.setdefault(question_id, Walk(kind)) if kind else Walk()
+            known = walk.seq
         rows = connection.execute(
             sa.select(*(table.c[name] for name in WALKED))
-            .where(table.c.question_id == question_id, table.c.seq > walk.seq)
+            .where(table.c.question_id == question_id, table.c.seq > known)
             .order_by(table.c.seq)
         ).all()
-        walk.take(rows, merged)
+        with self._lock:
+            walk.take([row for row in rows if row.seq > walk.seq], merged)
         return walk
 
     def _undo_batch(
@@ -298,9 +302,9 @@ class AnswerStore:
         own = connection.execute(wanted.where(table.c.batch_id == batch_id, table.c.person_id == person_id)).all()
         if not own:
             raise BadInput("There are no answers of yours under this batch to take back; reload the page.")
+        walk = self._walk_within(connection, question_id)
         with self._lock:
-            active = self._walk_within(connection, question_id).active
-            standing = [row for row in own if active[row.client_event_id]]
+            standing = [row for row in own if walk.active[row.client_event_id]]
         return self.record_within(
             connection,
             [
@@ -320,7 +324,7 @@ class AnswerStore:
     def _writing(self, work: Callable[[Connection], list[Stored]]) -> list[Stored]:
         for attempt in range(3):
             try:
-                with self._catalog.writing() as connection:
+                with self._catalog.writing(questions_stay=True) as connection:
                     return work(connection)
             except sa.exc.IntegrityError:
                 # The same event came through another connection (a second tab, a retry that overtook): now a retry.

@@ -81,7 +81,7 @@ class ClaimStore:
         whoever has answered them; only who holds them counts.
         """
         known = {} if answered is None or again else answered
-        with self._catalog.writing() as connection:
+        with self._catalog.writing(questions_stay=True) as connection:
             # one hands out at a time, on PostgreSQL too, where writers do not wait for each other by themselves
             connection.execute(sa.select(questions.c.id).where(questions.c.id == question_id).with_for_update())
             now = self._catalog.now(connection)
@@ -108,7 +108,7 @@ class ClaimStore:
 
     def refresh(self, question_id: str, person_id: str) -> None:
         """Hold for another minute what this person holds still; what has lapsed is not fetched back."""
-        with self._catalog.writing() as connection:
+        with self._catalog.writing(questions_stay=True) as connection:
             now = self._catalog.now(connection)
             own = (claims.c.question_id == question_id) & (claims.c.person_id == person_id)
             later = claims.update().where(own, held_at(now))

@@ -25,7 +25,7 @@ from explorer.learning.thresholds import ThresholdCurve, threshold_curve
 from explorer.learning.training import Prepared, Training
 
 if TYPE_CHECKING:
-    from explorer.learning.live import Scores
+    from explorer.learning.scores import Scores
 
 _SAMPLED = 5_000
 _NO_ANSWERS = Training(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, bool))

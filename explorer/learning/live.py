@@ -6,26 +6,25 @@ Called from the server's threads; a lock a question and a bound on how many comp
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from explorer.catalog.database import Catalog
 from explorer.errors import BadInput, NotFound
 from explorer.learning.answers import AnswerStore, CurrentAnswer
-from explorer.learning.classifier import LinearClassifier
-from explorer.learning.evaluation import Quality
+from explorer.learning.dealing import HANDS, Pick, Pool, Suggested
 from explorer.learning.familiarity import unlike
-from explorer.learning.judgement import Judgement, judged
+from explorer.learning.judgement import Judgement
 from explorer.learning.kept_pages import KeptPages
 from explorer.learning.questions import Question, QuestionStore
-from explorer.learning.scoring import AttributeScored, Scored
+from explorer.learning.scores import Scores, compute
 from explorer.learning.suggestions import Situation, batch_size, copies_of, suggest
-from explorer.learning.training import Gathered, Prepared, Training, fit, gather, method_of
+from explorer.learning.training import Prepared, gather, method_of
 
 if TYPE_CHECKING:
     from explorer.space import Space
@@ -34,50 +33,6 @@ MAX_HELD = 24
 """Questions whose scores are kept; 40 MB each at a million pictures and ten classes."""
 AT_ONCE = 2
 MOST_LAG_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What is known of every picture of one space, as of answer `seq`."""
-
-    dataset_id: str
-    seq: int
-    ready: bool
-    reason: str
-    """Why there is no classifier yet, in words; empty when there is."""
-    kind: str
-    method: str
-    """What was fitted: one of `methods.METHODS`."""
-    class_ids: tuple[str, ...]
-    class_names: tuple[str, ...]
-    scored: Scored | AttributeScored | None
-    quality: Quality | None
-    answers: Mapping[str, CurrentAnswer]
-    """Every answer that holds, by uid, also of pictures outside the space."""
-    answered: np.ndarray
-    """(n,) bool: the rows that have an answer of any kind."""
-    parts: tuple[Training, ...]
-    """What was learnt from; of attributes one each."""
-    trained: int
-    """Answers that the classifier rests on."""
-    changed: int
-    """Answers left out because the file has been edited since."""
-    generation: int
-    space: "Space"
-
-    @property
-    def probabilities(self) -> np.ndarray:
-        """(n, C) float32 in the rows of the space; (0, C) while not ready. Of attributes, how likely each is."""
-        return np.zeros((0, len(self.class_ids)), np.float32) if self.scored is None else self.scored.probabilities
-
-    @property
-    def classifier(self) -> LinearClassifier | None:
-        """Of a question with one classifier; attributes have one each, in `scored.parts`."""
-        return self.scored.classifier if isinstance(self.scored, Scored) else None
-
-    def probabilities_of(self, rows: np.ndarray) -> np.ndarray:
-        """(m,) rows to (m, C) float32, without computing all the others; (m, 0) while not ready."""
-        return np.zeros((len(rows), 0), np.float32) if self.scored is None else self.scored.probabilities_of(rows)
 
 
 @dataclass(frozen=True)
@@ -104,24 +59,8 @@ class Order:
     items: tuple[Ranked, ...]
     total: int
     """Pictures in the whole order."""
-
-
-@dataclass(frozen=True)
-class Suggested:
-    """Pictures to answer next in the order to show them, and why these."""
-
-    policy: str
-    why: str
-    items: tuple["Pick", ...]
-    seq: int
-
-
-class Pick(NamedTuple):
-    """A picture, how it was chosen and how likely it was to be: what is stored with its answer."""
-
-    uid: str
-    probability: float
-    policy: str
+    kept: dict[str, Any] = field(default_factory=dict, compare=False)
+    """For what a caller makes of this page, which everybody who looks at it then shares."""
 
 
 class LiveQuestions:
@@ -131,9 +70,11 @@ class LiveQuestions:
     `executor` is there for callers on an event loop: nothing here may run on the loop itself.
     """
 
-    def __init__(self, catalog: Catalog, open_space: "Callable[[str, str], Space]") -> None:
+    def __init__(
+        self, catalog: Catalog, open_space: "Callable[[str, str], Space]", answers: AnswerStore | None = None
+    ) -> None:
         self._questions = QuestionStore(catalog)
-        self._answers = AnswerStore(catalog)
+        self._answers = AnswerStore(catalog) if answers is None else answers
         self._open_space = open_space
         self.executor = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="live")
         self._computing = threading.BoundedSemaphore(AT_ONCE)
@@ -147,7 +88,7 @@ class LiveQuestions:
         """The newest scores; at least as new as answer `after_seq`, which a page knows from what it has sent.
 
         With `may_lag` they may be a second old, also older than `after_seq`, while several people answer: their presses
-        share a fit then, which takes a fifth of the time at most.
+        share a fit then, which takes a fifth of the time at most, and nobody waits for it who has an older one.
 
         Raises NotFound for an unknown question or space, a question of another dataset, or answers that are not
         there (a catalogue restored from an older copy).
@@ -157,10 +98,13 @@ class LiveQuestions:
             raise NotFound("That question belongs to another collection.")
         space = self._open_space(dataset_id, space_key)
         slot = self._slot((dataset_id, question_id, space_key))
-        with slot.lock:
-            if may_lag and self._young(slot, question, space):
-                assert slot.scores is not None
-                return slot.scores
+        old = slot.scores
+        if may_lag and old is not None and self._will_do(old, question, space):
+            if time.monotonic() < slot.young_until or not slot.lock.acquire(blocking=False):
+                return old  # young enough, or somebody is making newer ones
+        else:
+            slot.lock.acquire()
+        try:
             answers, seq = self._answers.current_with_seq(question_id)
             attributes = self._answers.attributes_with_seq(question_id)[0] if question.kind == "attributes" else None
             if seq < after_seq:
@@ -180,17 +124,17 @@ class LiveQuestions:
                 began = time.monotonic()
                 provenance, apart = self._answers.provenance(question_id), self._answers.apart(question_id)
                 gathered = gather(question, answers, attributes, provenance, prepared, apart)
-                slot.scores = self._compute(question, prepared, gathered, answers, seq)
-                ended = time.monotonic()
-                slot.young_until = ended + min(MOST_LAG_SECONDS, 4 * (ended - began))
+                slot.scores = compute(question, prepared, gathered, answers, attributes, seq)
+                took = time.monotonic() - began
+                # an answer that just missed this fit is in the scores when the next one ends, a second later at most
+                slot.young_until = began + min(5 * took, MOST_LAG_SECONDS - took)
             return slot.scores
+        finally:
+            slot.lock.release()
 
-    def _young(self, slot: "_Slot", question: Question, space: "Space") -> bool:
-        held = slot.scores
+    def _will_do(self, held: Scores, question: Question, space: "Space") -> bool:
         return (
-            held is not None
-            and time.monotonic() < slot.young_until
-            and held.space is space
+            held.space is space
             and (held.class_ids, held.method) == (question.class_ids, method_of(question))
             and held.class_names == tuple(one.name for one in question.classes)
             and self._answers.several_at_work(question.id)
@@ -278,6 +222,32 @@ class LiveQuestions:
         ]
         return Suggested(chosen.policy, chosen.why, tuple(items), scores.seq)
 
+    def deal(
+        self,
+        dataset_id: str,
+        question_id: str,
+        space_key: str,
+        policy: str,
+        n: int | None,
+        shown: np.ndarray,
+        free: np.ndarray,
+    ) -> Suggested:
+        """`batch` of the rows `free` for one of several people. While several are at work one choice among `shown`, the
+        same object for all of them, is dealt out to all, so that not everybody's looks at the whole collection."""
+        if not self._answers.several_at_work(question_id):
+            return self.batch(dataset_id, question_id, space_key, policy, n, allowed=free)
+        scores = self.scores(dataset_id, question_id, space_key, may_lag=True)
+        wanted = batch_size(int(scores.answered.sum())) if n is None else n
+        slot, name = self._slot((dataset_id, question_id, space_key)), (policy, wanted, scores.class_ids)
+        with slot.dealing:
+            pool = slot.pools.get(name)
+            hand = () if pool is None or pool.over(shown) else pool.deal(wanted, free, scores.space.rows)
+            if pool is None or len(hand) < wanted:
+                pool = Pool(self.batch(dataset_id, question_id, space_key, policy, HANDS * wanted, allowed=free), shown)
+                hand = pool.deal(wanted, free, scores.space.rows)
+                slot.pools = {name: pool} if len(slot.pools) > 8 else {**slot.pools, name: pool}
+        return replace(pool.chosen, items=hand)
+
     def unlike(self, scores: Scores, rows: np.ndarray) -> np.ndarray:
         """(k,) bool: which of the rows are unlike anything answered with a class (see `familiarity`)."""
         known = np.unique(np.concatenate([part.rows for part in scores.parts]))
@@ -335,31 +305,6 @@ class LiveQuestions:
                 self._prepared.popitem(last=False)
         return made
 
-    def _compute(
-        self, question: Question, prepared: Prepared, gathered: Gathered, answers: Mapping[str, CurrentAnswer], seq: int
-    ) -> Scores:
-        scored = fit(question, gathered, prepared)
-        names = tuple(one.name for one in question.classes)
-        return Scores(
-            dataset_id=question.dataset_id,
-            seq=seq,
-            ready=scored is not None,
-            reason="" if scored is not None else _not_ready(question),
-            kind=question.kind,
-            method=method_of(question),
-            class_ids=question.class_ids,
-            class_names=names,
-            scored=scored,
-            quality=_quality(scored, gathered.parts, names),
-            answers=answers,
-            answered=gathered.answered,
-            parts=gathered.parts,
-            trained=max((len(part.rows) for part in gathered.parts), default=0),
-            changed=gathered.changed,
-            generation=prepared.space.generation,
-            space=prepared.space,
-        )
-
 
 class _Slot:
     """One question in one space: whoever holds the lock may bring the scores up to date."""
@@ -370,29 +315,8 @@ class _Slot:
         self.young_until = 0.0
         self.judged: dict[str, Judgement] = {}
         self.pages = KeptPages[Order]()
-
-
-def _not_ready(question: Question) -> str:
-    if question.kind == "attributes":
-        return "Answer at least one picture where something is true and one where it is not."
-    if len(question.classes) < 2:
-        return "Give this question at least two classes."
-    return "Answer at least one picture of each of two classes; then every picture gets a score."
-
-
-def _quality(
-    scored: Scored | AttributeScored | None, parts: tuple[Training, ...], names: tuple[str, ...]
-) -> Quality | None:
-    if scored is None:
-        return None
-    if isinstance(scored, Scored):
-        return judged(scored, parts[0], list(names))
-    found = [
-        judged(one, part, [f"not {name}", name])
-        for one, part, name in zip(scored.parts, parts, names, strict=True)
-        if one is not None
-    ]
-    return min(found, key=lambda quality: quality.balanced_accuracy)
+        self.dealing = threading.Lock()
+        self.pools: dict[Any, Pool] = {}
 
 
 def _ranked(scores: Scores, row: int, class_id: str | None, p: float | None, strange: bool = False) -> Ranked:

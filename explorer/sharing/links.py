@@ -9,6 +9,7 @@ import hashlib
 import secrets
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from explorer.catalog.database import Catalog
+from explorer.catalog.line import Line
 from explorer.catalog.schema import grants, links, new_id, people
 from explorer.errors import BadInput, Busy, NotFound, Refused, Unavailable
 from explorer.sharing.access import ROLES, Grant, Person, Scope
@@ -23,7 +25,7 @@ from explorer.sharing.access import ROLES, Grant, Person, Scope
 NAMED_MOST = 80
 _FRESH_SECONDS = 1.0
 _USED_SECONDS = 60.0
-_REMEMBERED = 4_096
+_REMEMBERED, _TOGETHER = 4_096, 200
 _UNKNOWN = "This link does not lead anywhere (any more): ask who sent it for a new one."
 
 
@@ -58,13 +60,24 @@ class Link:
         return "paused" if self.paused else ""
 
 
+@dataclass
+class _Known:
+    """Whose browser it is, as of a moment (monotonic seconds), and when it was last here."""
+
+    at: float
+    came: float
+    person: Person | None
+
+
 class LinkStore:
     """The links of a catalogue and the browsers that came by them. Safe to use from several threads."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._lock = threading.Lock()
-        self._visitors: dict[str, tuple[float, Person | None]] = {}
+        self._visitors: dict[str, _Known] = {}
+        self._forgotten = float("-inf")
+        self._asking = Line(self._ask)
 
     def create(
         self,
@@ -174,36 +187,49 @@ class LinkStore:
         """Who comes with this browser's secret, with what they hold just now; None if it is not known here."""
         if not browser:
             return None
-        mark = hashed(browser)
         known = self.remembered(browser)
-        if known is not None:
-            return known[0]
+        return known[0] if known is not None else self._asking.put([hashed(browser)])[0]
+
+    def _ask(self, marks: Sequence[str]) -> list[Person | None]:
+        """Who these browsers are; asked in one go with all that were here a moment ago, so that many people at once
+        cost one query and not one each."""
+        began = time.monotonic()
+        with self._lock:
+            here = [mark for mark, known in self._visitors.items() if began - known.came < _FRESH_SECONDS]
+        asked = list(dict.fromkeys([*marks, *here[:_TOGETHER]]))
         with self._catalog.reading() as connection:
             now = self._catalog.now(connection)
             joined = grants.join(links, links.c.id == grants.c.link_id).join(people, people.c.id == grants.c.person_id)
             wanted = (grants, links.c.role, links.c.scope, links.c.name, links.c.ends, links.c.paused, links.c.revoked)
-            rows = connection.execute(
-                sa.select(*wanted, people.c.name.label("called")).select_from(joined).where(grants.c.browser == mark)
-            ).all()
-        person = None
-        if rows:
-            open_now = [row for row in rows if _lets_in(row, now)]
-            held = tuple(Grant(row.role, Scope(**row.scope), row.id, row.name) for row in open_now)
-            person = Person(rows[0].person_id, rows[0].called, held)
-            stale = [row for row in open_now if now - (row.last_used or 0) > _USED_SECONDS]
-            if stale:
-                self._used([row.id for row in stale], [row.link_id for row in stale], now)
+            found = sa.select(*wanted, people.c.name.label("called")).select_from(joined)
+            rows = connection.execute(found.where(grants.c.browser.in_(asked))).all()
+        told: dict[str, Person | None] = dict.fromkeys(asked)
+        for mark in {row.browser for row in rows}:
+            own = [row for row in rows if row.browser == mark]
+            held = tuple(Grant(row.role, Scope(**row.scope), row.id, row.name) for row in own if _lets_in(row, now))
+            told[mark] = Person(own[0].person_id, own[0].called, held)
+        stale = [row for row in rows if _lets_in(row, now) and now - (row.last_used or 0) > _USED_SECONDS]
+        if stale:
+            self._used([row.id for row in stale], [row.link_id for row in stale], now)
         with self._lock:
+            if self._forgotten > began:  # something was changed while this was read
+                return [told[mark] for mark in marks]
             if len(self._visitors) >= _REMEMBERED:
                 self._visitors.clear()
-            self._visitors[mark] = (time.monotonic(), person)
-        return person
+            for mark, person in told.items():
+                came = began if mark in marks else self._visitors[mark].came if mark in self._visitors else 0.0
+                self._visitors[mark] = _Known(began, came, person)
+        return [told[mark] for mark in marks]
 
     def remembered(self, browser: str) -> tuple[Person | None] | None:
         """What `visitor` said within the last second, without asking the database; None if it has to be asked."""
+        now = time.monotonic()
         with self._lock:
-            at, person = self._visitors.get(hashed(browser), (float("-inf"), None))
-        return (person,) if time.monotonic() - at < _FRESH_SECONDS else None
+            known = self._visitors.get(hashed(browser))
+            if known is None or now - known.at >= _FRESH_SECONDS:
+                return None
+            known.came = now
+        return (known.person,)
 
     def rename(self, browser: str, name: str) -> None:
         """What the person of this browser wants to be called from now on. Raises BadInput, NotFound."""
@@ -232,14 +258,16 @@ class LinkStore:
                 raise NotFound("There is no such link (any more).")
         with self._lock:
             self._visitors.clear()
+            self._forgotten = time.monotonic()
 
     def _forget(self, mark: str) -> None:
         with self._lock:
             self._visitors.pop(mark, None)
+            self._forgotten = time.monotonic()
 
     def _used(self, grant_ids: list[str], link_ids: list[str], now: float) -> None:
         # a full disk or a busy database, which can still be read, shuts nobody out
-        with contextlib.suppress(Busy, Unavailable), self._catalog.writing() as connection:
+        with contextlib.suppress(Busy, Unavailable), self._catalog.writing(questions_stay=True) as connection:
             connection.execute(grants.update().where(grants.c.id.in_(grant_ids)).values(last_used=now))
             connection.execute(links.update().where(links.c.id.in_(link_ids)).values(last_used=now))
 

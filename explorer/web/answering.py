@@ -11,15 +11,16 @@ from explorer.collection.dataset import Dataset
 from explorer.errors import BadInput, Busy
 from explorer.learning.answers import AnswerEvent, CurrentAnswer, Value
 from explorer.learning.claims import answered_by, full, overlap_of
-from explorer.learning.live import Scores
+from explorer.learning.live import Order
 from explorer.learning.questions import Question
+from explorer.learning.scores import Scores
 from explorer.learning.standing import RESOLVE, WHOLE
 from explorer.learning.suggestions import POLICIES
 from explorer.sharing.access import Person, Scope, authorise
 from explorer.space import Space
 from explorer.web import views
 from explorer.web.bulk import answer_many, shown_rows, take_back
-from explorer.web.handing import claim_rows, done_rows, hand_out, less
+from explorer.web.handing import claim_rows, done_rows, hand_out
 from explorer.web.sets import picture_set
 from explorer.web.together import who_said
 
@@ -48,7 +49,7 @@ def record(rt: "Runtime", person: Person, dataset_id: str, message: Any) -> dict
     stored = rt.answers.record(events)
     return {
         "stored": [{"client_event_id": s.client_event_id, "seq": s.seq, "duplicate": s.duplicate} for s in stored],
-        "latest": rt.answers.latest_seq(question.id),
+        "latest": max(s.seq for s in stored) if stored else rt.answers.latest_seq(question.id),
     }
 
 
@@ -74,7 +75,7 @@ def _event(raw: Any, question: Question, person: Person, dataset: Dataset) -> An
         uid=uid,
         value=cast(Value, texts["value"] or ""),  # AnswerStore refuses what is none
         class_id=texts["class_id"],
-        content_hash=str(dataset.items["content_hash"].iloc[row]),
+        content_hash=dataset.text("content_hash", row),
         person_id=person.id,
         space=texts["space"] or "",
         blind=bool(raw.get("blind", False)),
@@ -85,8 +86,11 @@ def _event(raw: Any, question: Question, person: Person, dataset: Dataset) -> An
     )
 
 
-def order(rt: "Runtime", dataset_id: str, query: dict[str, str]) -> dict[str, Any]:
-    """The pictures most likely to be of a class, the most likely first; everything the panel shows below the batch."""
+def order(rt: "Runtime", dataset_id: str, query: dict[str, str]) -> bytes:
+    """The pictures most likely to be of a class, the most likely first; everything the panel shows below the batch.
+
+    JSON, put together once for all who look at the same page of the same scores.
+    """
     question, dataset, space = _asked(rt, dataset_id, query)
     found = rt.live.order(
         dataset_id,
@@ -98,9 +102,17 @@ def order(rt: "Runtime", dataset_id: str, query: dict[str, str]) -> dict[str, An
         after_seq=views.number(query.get("after"), 0, 0, 2**53),
         allowed=shown_rows(rt, dataset, space, query.get("f")),
     )
+    made, body = found.kept.get("body", (None, b""))
+    if made is not dataset:
+        body = json.dumps(_order(dataset, question, found), separators=(",", ":")).encode()
+        found.kept["body"] = dataset, body
+    return body
+
+
+def _order(dataset: Dataset, question: Question, found: Order) -> dict[str, Any]:
     scores = found.scores
     quality = scores.quality.sentence if scores.quality else scores.reason
-    told = _told(rt, question)
+    told = _told(question, scores)
     items = [
         {
             **_card(dataset, each.uid, each.hash),
@@ -112,7 +124,8 @@ def order(rt: "Runtime", dataset_id: str, query: dict[str, str]) -> dict[str, An
         for each in (found.items if scores.ready else ())
     ]
     said = {"seq": scores.seq, "ready": scores.ready, "answered": _answered(scores.answers), "total": found.total}
-    return {**said, "counts": class_counts(rt, question), "quality": {"sentence": quality}, "items": items}
+    counts = class_counts(question, scores.answers, scores.attributes)
+    return {**said, "counts": counts, "quality": {"sentence": quality}, "items": items}
 
 
 def batch(rt: "Runtime", person: Person, dataset_id: str, query: dict[str, str]) -> dict[str, Any]:
@@ -126,7 +139,7 @@ def batch(rt: "Runtime", person: Person, dataset_id: str, query: dict[str, str])
     most = views.number(query["n"], 24, 1, MOST_BATCH) if query.get("n") else None
     policy = query.get("policy") or "useful"
     keep = _listed(query.get("without"))
-    shown = less(shown_rows(rt, dataset, space, query.get("f")), space, keep)
+    shown = shown_rows(rt, dataset, space, query.get("f"))
     handed = hand_out(rt, person, question, space, policy, most, shown, keep)
     scores = rt.live.scores(dataset_id, question.id, space.key, may_lag=True)
     cards = _asked_cards(question, dataset, scores, [pick.uid for pick in handed.picks])
@@ -208,7 +221,8 @@ def news(rt: "Runtime", person: Person, dataset_id: str, query: dict[str, str]) 
     if stand.seq <= after:
         return told
     current, seq = rt.bulletin.once(question.id, "current", stand.seq, lambda: rt.answers.current_with_seq(question.id))
-    counts = rt.bulletin.once(question.id, "counts", stand.seq, lambda: class_counts(rt, question))
+    said = rt.answers.attributes_with_seq(question.id)[0] if question.kind == "attributes" else {}
+    counts = rt.bulletin.once(question.id, "counts", stand.seq, lambda: class_counts(question, current, said))
     answered = rt.bulletin.once(question.id, "answered", stand.seq, lambda: _answered(current))
     new = rt.bulletin.since(question.id, after, person.id)
     done = sorted(_done(rt, person, question, stand.seq, new.intersection(current)))
@@ -244,14 +258,17 @@ def policies(question: Question) -> list[dict[str, str]]:
     ]
 
 
-def class_counts(rt: "Runtime", question: Question) -> dict[str, int]:
-    """Class id -> pictures that have this answer now."""
+def class_counts(
+    question: Question,
+    answers: Mapping[str, CurrentAnswer],
+    attributes: Mapping[str, Mapping[str, CurrentAnswer]],
+) -> dict[str, int]:
+    """Class id -> pictures that have this answer: of `AnswerStore.current`, or, of a question of attributes, of
+    `attributes_with_seq`."""
     if question.kind == "attributes":
-        said, _ = rt.answers.attributes_with_seq(question.id)
-        counts = Counter(c for each in said.values() for c, answer in each.items() if answer.value == "yes")
+        counts = Counter(c for each in attributes.values() for c, answer in each.items() if answer.value == "yes")
     else:
-        current = rt.answers.current(question.id).values()
-        counts = Counter(answer.class_id for answer in current if answer.value == "yes" and answer.class_id)
+        counts = Counter(each.class_id for each in answers.values() if each.value == "yes" and each.class_id)
     return {class_id: counts.get(class_id, 0) for class_id in question.class_ids}
 
 
@@ -269,15 +286,13 @@ def _answered(answers: Mapping[str, CurrentAnswer]) -> int:
     return sum(answer.value in ("yes", "no") for answer in answers.values())
 
 
-def _told(rt: "Runtime", question: Question) -> Callable[[str], dict[str, Any] | None]:
+def _told(question: Question, scores: Scores) -> Callable[[str], dict[str, Any] | None]:
     """What the panel is told of a picture's present answer, by uid."""
     if question.kind != "attributes":
-        current = rt.answers.current(question.id)
-        return lambda uid: _answer(current.get(uid))
-    attributes, _ = rt.answers.attributes_with_seq(question.id)
+        return lambda uid: _answer(scores.answers.get(uid))
 
     def told(uid: str) -> dict[str, Any] | None:
-        said = attributes.get(uid)
+        said = scores.attributes.get(uid)
         if not said:
             return None
         if WHOLE in said:
@@ -293,8 +308,7 @@ def _asked(rt: "Runtime", dataset_id: str, query: dict[str, str]) -> tuple[Quest
 
 
 def _card(dataset: Dataset, uid: str, content_hash: str) -> dict[str, Any]:
-    caption = dataset.items["caption"].iloc[dataset.row_of[uid]]
-    return {"uid": uid, "hash": content_hash, "caption": str(caption)}
+    return {"uid": uid, "hash": content_hash, "caption": dataset.text("caption", dataset.row_of[uid])}
 
 
 def _answer(answer: CurrentAnswer | None) -> dict[str, Any] | None:

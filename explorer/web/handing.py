@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from explorer.learning.claims import answered_by, full, overlap_of
-from explorer.learning.live import Pick
+from explorer.learning.dealing import Pick
 from explorer.learning.questions import Question
 from explorer.learning.suggestions import batch_size
 from explorer.sharing.access import Person
@@ -41,7 +41,7 @@ def hand_out(
     shown: np.ndarray,
     keep: Collection[str],
 ) -> Handed:
-    """Up to `n` pictures of `shown` (rows of the space) chosen by a policy, and claimed.
+    """Up to `n` pictures of `shown` (rows of the space), but for those to `keep`, chosen by a policy and claimed.
 
     Where several people are wanted for each picture, up to half of the most useful ones are such as others have
     answered and this person has not, the longest waiting first; all of them once nothing else is left.
@@ -52,8 +52,8 @@ def hand_out(
     refused: set[str] = set()
     for _ in range(TRIES):
         held = _full(person, rt.claims.others(question.id, person.id), answered, overlap)
-        free = less(shown, space, {*held, *refused})
-        picked = rt.live.batch(question.dataset_id, question.id, space.key, policy, n, allowed=free)
+        free = less(shown, space, {*keep, *held, *refused})
+        picked = rt.live.deal(question.dataset_id, question.id, space.key, policy, n, shown, free)
         picks = list(picked.items)
         if overlap > 1 and policy == "useful":
             wanted = n or batch_size(len(answered))
@@ -72,7 +72,7 @@ def hand_out(
         still = set(held) - rt.answers.current(question.id).keys()
     else:
         still = {uid for uid in held if not full(person.id, answered.get(uid, ()), overlap)}
-    return Handed(picked.why, picked.policy, mine, _count(shown, space, still))
+    return Handed(picked.why, picked.policy, mine, _count(shown, space, still.difference(keep)))
 
 
 def claim_rows(

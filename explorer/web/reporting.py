@@ -11,8 +11,8 @@ import numpy as np
 from explorer.collection.dataset import Dataset
 from explorer.errors import BadInput
 from explorer.learning.judgement import Judgement
-from explorer.learning.live import Scores
 from explorer.learning.questions import Question
+from explorer.learning.scores import Scores
 from explorer.sharing.answer_sheet import AnswerSheet
 from explorer.sharing.report import Figure, Judged, ReportData, report_data
 from explorer.sharing.untested import unlike_answered

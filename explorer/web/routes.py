@@ -206,7 +206,7 @@ def answers(call: Call) -> Response:
 
 @rule("order.json", "look", where="query")
 def order_json(call: Call) -> Response:
-    return JSONResponse(order(call.rt, call.dataset, call.query), headers=FRESH)
+    return Response(order(call.rt, call.dataset, call.query), media_type="application/json", headers=FRESH)
 
 
 @rule("batch.json", "label", where="query")

@@ -43,7 +43,7 @@ class Runtime:
         self.links = LinkStore(self.catalog)
         self.accounts = AccountStore(self.catalog)
         self.visitors = Visitors(self.token, self.links, self.accounts, Proxies.from_environment())
-        self.live = LiveQuestions(self.catalog, self.space)
+        self.live = LiveQuestions(self.catalog, self.space, self.answers)
         self.claims = ClaimStore(self.catalog)
         self.bulletin = Bulletin(self.catalog)
         self.shown: dict[tuple[str, str, str], Any] = {}

@@ -209,7 +209,7 @@ def _question(rt: "Runtime", space: Space, question: Question, kept: np.ndarray)
     elif scores.ready:
         best = scores.probabilities[kept].argmax(axis=1)
         guessed = [int(count) for count in np.bincount(best, minlength=len(question.classes))]
-    given = class_counts(rt, question)
+    given = class_counts(question, scores.answers, scores.attributes)
     classes = []
     for at, each in enumerate(question.classes):
         order = []

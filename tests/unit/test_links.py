@@ -85,7 +85,7 @@ def test_a_full_disk_shuts_nobody_out(either_catalog: Catalog, monkeypatch) -> N
     monkeypatch.setattr("explorer.sharing.links._USED_SECONDS", -1)
     noted = []
 
-    def full(_: Catalog):
+    def full(_: Catalog, **__: bool):
         noted.append(1)
         raise Unavailable("The disk is full.")
 

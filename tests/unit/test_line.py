@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from explorer.catalog.line import Line
 from explorer.errors import Unavailable
-from explorer.learning.writing_line import WritingLine
 
 
 def test_those_who_wait_are_written_together_and_each_hears_of_its_own() -> None:
@@ -21,7 +21,7 @@ def test_those_who_wait_are_written_together_and_each_hears_of_its_own() -> None
             raise ValueError("13 is refused")
         return [f"<{each}>" for each in events]
 
-    line = WritingLine(write)
+    line = Line(write)
     with ThreadPoolExecutor(8) as pool:
         alone = pool.submit(line.put, [1])
         assert first.wait(10)
@@ -57,7 +57,7 @@ def test_a_database_that_is_away_is_waited_for_once_for_all_who_wait() -> None:
         assert go.wait(10)
         raise Unavailable("The database is away.")
 
-    line = WritingLine(write)
+    line = Line(write)
     with ThreadPoolExecutor(8) as pool:
         waiting = [pool.submit(line.put, [0])]
         assert first.wait(10)
