@@ -124,7 +124,7 @@ def _order(dataset: Dataset, question: Question, found: Order) -> dict[str, Any]
         for each in (found.items if scores.ready else ())
     ]
     said = {"seq": scores.seq, "ready": scores.ready, "answered": _answered(scores.answers), "total": found.total}
-    counts = class_counts(question, scores.answers, scores.attributes)
+    counts = counted(question, scores.answers, scores.attributes)
     return {**said, "counts": counts, "quality": {"sentence": quality}, "items": items}
 
 
@@ -221,8 +221,7 @@ def news(rt: "Runtime", person: Person, dataset_id: str, query: dict[str, str]) 
     if stand.seq <= after:
         return told
     current, seq = rt.bulletin.once(question.id, "current", stand.seq, lambda: rt.answers.current_with_seq(question.id))
-    said = rt.answers.attributes_with_seq(question.id)[0] if question.kind == "attributes" else {}
-    counts = rt.bulletin.once(question.id, "counts", stand.seq, lambda: class_counts(question, current, said))
+    counts = rt.bulletin.once(question.id, "counts", stand.seq, lambda: class_counts(rt, question))
     answered = rt.bulletin.once(question.id, "answered", stand.seq, lambda: _answered(current))
     new = rt.bulletin.since(question.id, after, person.id)
     done = sorted(_done(rt, person, question, stand.seq, new.intersection(current)))
@@ -258,7 +257,14 @@ def policies(question: Question) -> list[dict[str, str]]:
     ]
 
 
-def class_counts(
+def class_counts(rt: "Runtime", question: Question) -> dict[str, int]:
+    """Class id -> pictures that have this answer now."""
+    if question.kind == "attributes":
+        return counted(question, {}, rt.answers.attributes_with_seq(question.id)[0])
+    return counted(question, rt.answers.current(question.id), {})
+
+
+def counted(
     question: Question,
     answers: Mapping[str, CurrentAnswer],
     attributes: Mapping[str, Mapping[str, CurrentAnswer]],

@@ -23,7 +23,7 @@ from explorer.errors import BadInput, ExplorerError, NotFound
 from explorer.learning.questions import Question
 from explorer.space import Space
 from explorer.web import selections, views
-from explorer.web.answering import class_counts
+from explorer.web.answering import counted
 from explorer.web.colours import PALETTE, Colouring, colouring, options
 from explorer.web.components.shared.assets import COMPONENTS, SHARED_SCRIPTS, script, style
 
@@ -209,7 +209,7 @@ def _question(rt: "Runtime", space: Space, question: Question, kept: np.ndarray)
     elif scores.ready:
         best = scores.probabilities[kept].argmax(axis=1)
         guessed = [int(count) for count in np.bincount(best, minlength=len(question.classes))]
-    given = class_counts(question, scores.answers, scores.attributes)
+    given = counted(question, scores.answers, scores.attributes)
     classes = []
     for at, each in enumerate(question.classes):
         order = []
