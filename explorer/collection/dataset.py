@@ -19,6 +19,7 @@ from explorer.collection.features import FeatureStore
 from explorer.collection.hashing import hash_entries, settled
 from explorer.collection.items import GONE, META, OK, PROBLEM
 from explorer.collection.matching import Known, Match, Seen, match
+from explorer.collection.names import Names, Places
 from explorer.collection.pictures import PictureStore
 from explorer.collection.progress import Meter, ProgressCallback
 from explorer.collection.sources import Entry, Source, open_source, words
@@ -59,7 +60,8 @@ class Dataset:
         self.id: str = manifest["id"]
         self.pictures = PictureStore(root / "thumbs" / "pictures.db")
         self._source: Source | None = None
-        self._row_of: dict[str, int] | None = None
+        self._row_of: Places | None = None
+        self._present: pd.DataFrame | None = None
         self._load(manifest)
 
     @classmethod
@@ -132,7 +134,10 @@ class Dataset:
 
     def present(self) -> pd.DataFrame:
         """The items that can be looked at."""
-        return self.items[self._items["status"] == OK].reset_index(drop=True)
+        if self._present is None:
+            there = (self._items["status"] == OK).to_numpy(bool)
+            self._present = self._items if there.all() else self._items[there].reset_index(drop=True)
+        return self._present.copy(deep=False)
 
     def item(self, uid: str) -> dict[str, Any]:
         """One row as a dict of plain values, None where the user's column has none. Raises NotFound."""
@@ -142,10 +147,10 @@ class Dataset:
         return {name: table_of.plain(self._items[name].iloc[row : row + 1])[0] for name in self._items.columns}
 
     @property
-    def row_of(self) -> Mapping[str, int]:
+    def row_of(self) -> Places:
         """uid to row number in `items` of this generation."""
         if self._row_of is None:
-            self._row_of = {uid: row for row, uid in enumerate(self._items["uid"].tolist())}
+            self._row_of = Places(Names(self._items["uid"]))
         return self._row_of
 
     def columns(self) -> list[str]:
@@ -238,7 +243,7 @@ class Dataset:
         self._manifest = manifest
         self.name: str = manifest["name"]
         self.generation: int = manifest["generation"]
-        self._row_of = None
+        self._row_of = self._present = None
         if self._source is not None and self._source.spec != manifest["source"]:
             self._source = None
 

@@ -139,7 +139,7 @@ class _Build:
     def run(self, old: Space | None) -> int:
         """Write every file of the generation; returns the number of pictures."""
         contents = self._contents()
-        before = set(self._points(old.uids, old.hashes)) if old else set()
+        before = set(self._points(old.uids.tolist(), old.hashes.tolist())) if old else set()
         fresh = {point for point in contents.points if point not in before}
         if old and len(fresh) > _GROWTH * len(contents.first_row):
             old = None
@@ -229,7 +229,7 @@ class _Build:
                 part = open_space(self.dataset, self.recipe.alone(number).key)
             except NotFound:
                 return []
-            rows = np.array([part.rows.get(uid, -1) for uid in contents.uids])
+            rows = part.rows.of(contents.uids)
             known = (rows >= 0).all() and [part.hashes[row] for row in rows] == contents.hashes
             if not known or not whole(part.folder):
                 return []
@@ -273,7 +273,7 @@ class _Build:
         self._step("Drawing the map", 0, 1)
         if old is None:
             return projection.project(distinct, graph, reach, self.seed)
-        known = {point: row for row, point in enumerate(self._points(old.uids, old.hashes))}
+        known = {point: row for row, point in enumerate(self._points(old.uids.tolist(), old.hashes.tolist()))}
         rows = np.array([known.get(contents.points[row], -1) for row in contents.first_row])
         xy = np.where(rows[:, None] >= 0, old.xy[rows], 0).astype(np.float32)
         new = np.flatnonzero(rows < 0)

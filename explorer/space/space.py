@@ -3,7 +3,6 @@
 import hashlib
 import shutil
 import threading
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +10,12 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from explorer.collection.dataset import Dataset
+from explorer.collection.items import GONE, META
+from explorer.collection.names import Names, Places
 from explorer.collection.own import row_names
 from explorer.durable import read_json
 from explorer.errors import BadInput, NotFound
@@ -23,6 +26,7 @@ from explorer.space.joined import VECTORS, JoinedCodes, open_parts
 from explorer.space.recipe import SpaceRecipe, Transform
 from explorer.space.spread import Spread
 
+_TABLES = ("clusters", "outliers", "duplicates")
 FORMAT, WIDER = 1, 2
 """Of the manifest. The wider one is for what older versions cannot read: vectors in parts, and fitted directions."""
 
@@ -46,10 +50,9 @@ class Space:
         self.generation: int = manifest["generation"]
         self.recipe = SpaceRecipe.from_json(manifest["recipe"])
         self.folder = folder
-        rows = pd.read_parquet(folder / "rows.parquet")
-        self.uids: list[str] = rows["uid"].tolist()
-        self.hashes: list[str] = rows["content_hash"].tolist()
-        self.rows: dict[str, int] = {uid: row for row, uid in enumerate(self.uids)}
+        rows = pq.read_table(folder / "rows.parquet", columns=["uid", "content_hash"])
+        self.uids, self.hashes = Names(rows["uid"]), Names(rows["content_hash"])
+        self.rows = Places(self.uids)
         weights = [weight for _, weight in self.recipe.features]
         self._parts = None if (folder / VECTORS).exists() else open_parts(folder, weights)
         self.vectors = cast(np.ndarray, self._parts) if self._parts else _mapped(folder / VECTORS)
@@ -57,10 +60,9 @@ class Space:
         then picking rows, `@`, `shape` and `numpy.asarray` are what there is."""
         self.neighbours: np.ndarray = np.load(folder / "neighbours.npy", mmap_mode="r", allow_pickle=False)
         self.distances: np.ndarray = np.load(folder / "distances.npy", mmap_mode="r", allow_pickle=False)
-        self.xy: np.ndarray = np.load(folder / "map.npy", allow_pickle=False)
-        self.clusters = pd.read_parquet(folder / "clusters.parquet")
-        self.outliers = pd.read_parquet(folder / "outliers.parquet")
-        self.duplicates = pd.read_parquet(folder / "duplicates.parquet")
+        self.xy: np.ndarray = np.load(folder / "map.npy", mmap_mode="r", allow_pickle=False)
+        # read when asked for, also after their folder is gone
+        self._tables = {name: pa.memory_map(str(folder / f"{name}.parquet")) for name in _TABLES}
         with np.load(folder / "transform.npz", allow_pickle=False) as stored:
             self.fitted = Transform.from_arrays(self.recipe, stored)
             self.centres: np.ndarray = stored["centres"]
@@ -68,8 +70,10 @@ class Space:
         self._cards: dict[tuple[str, str], list[ClusterCard]] = {}
         self._codes = Codes.open(folder, self.vectors.shape[1]) if self._parts is None else JoinedCodes(self._parts)
         self._spread: Spread | None = None
+        self._items: tuple[int, pd.DataFrame] | None = None
         self._lock = threading.Lock()
         self._making = threading.Lock()
+        self._reading = threading.Lock()
 
     def __len__(self) -> int:
         return len(self.uids)
@@ -115,13 +119,54 @@ class Space:
                 self._spread = Spread(self.neighbours, self.distances)
             return self._spread
 
+    @cached_property
+    def clusters(self) -> pd.DataFrame:
+        """Columns "kmeans" and "hdbscan": the group of each row, -1 for none."""
+        return self._table("clusters")
+
+    @cached_property
+    def outliers(self) -> pd.DataFrame:
+        """Columns uid, row, knn_distance, centre_distance, score and rank; the oddest has rank 1."""
+        return self._table("outliers")
+
+    @cached_property
+    def duplicates(self) -> pd.DataFrame:
+        """What is there twice, see `duplicates.duplicate_table`."""
+        return self._table("duplicates")
+
+    def _table(self, name: str) -> pd.DataFrame:
+        with self._reading:
+            self._tables[name].seek(0)
+            return pd.read_parquet(self._tables[name])
+
+    def items(self, dataset: Dataset) -> pd.DataFrame:
+        """The dataset's items in the order of the rows, (n, columns). A picture that the dataset does not know (any
+        more) has status "gone", no caption, and nothing in the other columns. Kept until the items change."""
+        held = self._items
+        if held is None or held[0] != dataset.generation:
+            held = self._items = dataset.generation, self._aligned(dataset)
+        return held[1].copy(deep=False)
+
+    def _aligned(self, dataset: Dataset) -> pd.DataFrame:
+        rows = dataset.row_of.of(self.uids)
+        items = dataset.items
+        if len(items) == len(rows) and (rows == np.arange(len(rows))).all():
+            return items
+        found = items.reset_index(drop=True).reindex(rows).reset_index(drop=True)
+        found["uid"] = pd.Series(self.uids.tolist(), dtype="str")
+        return found.fillna({"caption": "", "status": GONE})
+
     def cluster_cards(self, method: str, items: pd.DataFrame) -> list[ClusterCard]:
         """A card for each group of "kmeans" or "hdbscan", in the order of their numbers. `items` is the dataset's
         table: whatever it says now of the pictures of this space. Raises BadInput for an unknown method."""
         if method not in self.clusters:
             raise BadInput(f"There is no grouping '{method}', only {' and '.join(self.clusters.columns)}.")
-        aligned = items.set_index("uid").reindex(self.uids).reset_index()
-        mark = _fingerprint([str(list(aligned.columns)), *map(str, pd.util.hash_pandas_object(aligned, index=False))])
+        told = [name for name in items.columns if name == "caption" or name.startswith(META)]
+        aligned = items[told].set_axis(items["uid"])
+        if Names(items["uid"]) != self.uids:
+            aligned = aligned.reindex(self.uids.tolist())
+        aligned = aligned.reset_index(drop=True)
+        mark = f"{told} {_digest(pd.util.hash_pandas_object(aligned, index=False).to_numpy().tobytes())}"
         with self._lock:
             if (method, mark) not in self._cards:
                 if len(self._cards) > 8:
@@ -170,7 +215,7 @@ def stands_for(dataset: Dataset, recipe: SpaceRecipe) -> str:
     each feature still lacks."""
     present = dataset.present()
     names = present["content_hash"].tolist()
-    pairs = (f"{uid}\0{name}" for uid, name in zip(present["uid"].tolist(), names, strict=True))
+    pairs = "".join(f"{uid}\0{name}\n" for uid, name in zip(present["uid"].tolist(), names, strict=True))
     lacking = []
     for key, _ in recipe.features:
         try:
@@ -178,7 +223,7 @@ def stands_for(dataset: Dataset, recipe: SpaceRecipe) -> str:
             lacking.append(len(store.missing(row_names(store.spec, present))))
         except NotFound:
             lacking.append(len(names))
-    return _fingerprint([*pairs, str(lacking)])
+    return _digest(f"{pairs}{lacking}\n".encode("utf-8", "surrogatepass"))
 
 
 def spaces_dir(dataset: Dataset) -> Path:
@@ -210,8 +255,5 @@ def _mapped(path: Path) -> np.ndarray:
     return vectors
 
 
-def _fingerprint(parts: Iterable[str]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        digest.update(part.encode("utf-8", "surrogatepass") + b"\n")
-    return digest.hexdigest()
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()

@@ -1,7 +1,7 @@
 """The ways of looking at one collection: how far each is computed, and what lies near a picture in it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -213,7 +213,7 @@ def _way(dataset: Dataset, spec: FeatureSpec, present: Present, built: Path) -> 
     return Way(spec.extractor, spec.key, store, mask, np.array(names, dtype="S32"), space, present)
 
 
-def _others(names: "list[str] | np.ndarray", rows: list[int]) -> list[int]:
+def _others(names: "Sequence[str] | np.ndarray", rows: list[int]) -> list[int]:
     """The first `NEAR` rows after the first one that are named otherwise than it and than each other."""
     known, found = {names[rows[0]]}, []
     for row in rows[1:]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import anyio.to_thread
-import numpy as np
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -176,14 +175,13 @@ def points(call: Call) -> Response:
 
 @rule("map/{space}/{gen}/hashes.bin", "look")
 def hashes(call: Call) -> Response:
-    return _bytes(bytes.fromhex("".join(_space(call).hashes)))
+    return _bytes(bytes.fromhex(_space(call).hashes.run().decode()))
 
 
 @rule("map/{space}/{gen}/in/{other}/{other_gen}.bin", "look")
 def rows_in(call: Call) -> Response:
     """For each picture of one map, little-endian int32: its row in another, -1 where it is not there."""
-    there = _space(call, "other").rows
-    return _bytes(np.array([there.get(uid, -1) for uid in _space(call).uids], "<i4").tobytes())
+    return _bytes(_space(call, "other").rows.of(_space(call).uids).astype("<i4").tobytes())
 
 
 @rule("map/{space}/{gen}/colours.bin", "look")

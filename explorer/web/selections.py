@@ -26,8 +26,8 @@ def load(catalog: Catalog, dataset_id: str, view_id: str) -> tuple[list[str], st
 
 def items_of(dataset: Dataset, uids: list[str]) -> pd.DataFrame:
     """The items of a selection that are still there, in the order of the selection."""
-    indexed = dataset.items.set_index("uid", drop=False)
-    found = indexed.loc[[uid for uid in uids if uid in indexed.index]]
+    rows = dataset.row_of.of(uids)
+    found = dataset.items.iloc[rows[rows >= 0]]
     return found[found["status"] != "gone"].reset_index(drop=True)
 
 

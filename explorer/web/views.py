@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from explorer.collection.dataset import Dataset
@@ -9,7 +10,7 @@ from explorer.errors import BadInput, NotFound
 from explorer.learning.questions import Question
 from explorer.space import Space
 from explorer.web import selections
-from explorer.web.colours import NO_VALUE, REST, Colouring, in_space
+from explorer.web.colours import NO_VALUE, REST, Colouring
 from explorer.web.filters import Filter
 
 if TYPE_CHECKING:
@@ -31,9 +32,7 @@ def cards(items: pd.DataFrame) -> list[dict[str, Any]]:
 
 def row_cards(dataset: Dataset, space: Space, rows: Any) -> list[dict[str, Any]]:
     """Gallery cards of rows of a space, in the order given; pictures that are gone are left out."""
-    items = dataset.items.set_index("uid", drop=False)
-    uids = [space.uids[int(row)] for row in rows]
-    found = items.reindex(uids)
+    found = space.items(dataset).iloc[np.asarray(rows, np.int64)]
     return cards(found[(found["status"] == "ok").to_numpy()])
 
 
@@ -62,9 +61,7 @@ def _shown(value: Any) -> str:
 
 def space_items(dataset: Dataset, space: Space) -> pd.DataFrame:
     """The items in the space's row order; a picture the dataset does not know (any more) has status "gone"."""
-    items = in_space(dataset, space)
-    known = {"caption": items["caption"].fillna(""), "status": items["status"].fillna("gone")}
-    return items.assign(uid=space.uids, **known)
+    return space.items(dataset)
 
 
 def selected_items(rt: "Runtime", dataset: Dataset, query: dict[str, str]) -> pd.DataFrame:
@@ -80,8 +77,7 @@ def map_page(dataset: Dataset, space: Space, chosen: Colouring) -> str:
     """The map as one HTML file that needs no server and no network: Plotly with its script inside."""
     import plotly.graph_objects as go
 
-    items = in_space(dataset, space)
-    captions = items["caption"].fillna("")
+    captions = space.items(dataset)["caption"]
     figure = go.Figure()
     if chosen.kind == "category":
         groups = [(entry["label"], entry["colour"], chosen.codes == k) for k, entry in enumerate(chosen.legend)]
