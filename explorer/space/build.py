@@ -169,6 +169,18 @@ class _Build:
             raise Cancelled(f"The map of {self.dataset.name} was stopped; the last one stays.")
         Meter(stage, total, self.progress).update(done)
 
+    def _told(self, stage: str, total: int) -> Callable[[int, int], None]:
+        """A stage that says how far it is: to be called with (done, out of); stops where the build is cancelled."""
+        self._step(stage, 0, total)
+        meter = Meter(stage, total, self.progress)
+
+        def told(done: int, of: int) -> None:
+            if self.cancelled is not None and self.cancelled():
+                self._step(stage, 0, total)
+            meter.update(total * done // of)
+
+        return told
+
     def _contents(self) -> _Contents:
         present = self.dataset.present()
         names = [pd.Series(own.row_names(store.spec, present), dtype="str") for store in self.stores]
@@ -259,20 +271,17 @@ class _Build:
 
     def _graph(self, distinct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(u, k) nearest others, and the distances of more of them for the odd ones out."""
-        stage = "Comparing pictures"
-        self._step(stage, 0, len(distinct))
-        rows, distances = graphs.neighbour_graph(
-            distinct, outliers.REACH, lambda done, total: self._step(stage, done, total)
-        )
+        told = self._told("Comparing pictures", len(distinct))
+        rows, distances = graphs.neighbour_graph(distinct, outliers.REACH, told)
         return np.ascontiguousarray(rows[:, : graphs.NEIGHBOURS]), distances
 
     def _map(
         self, contents: _Contents, distinct: np.ndarray, graph: np.ndarray, reach: np.ndarray, old: Space | None
     ) -> np.ndarray:
         """(u, 2) places of the distinct contents."""
-        self._step("Drawing the map", 0, 1)
+        told = self._told("Drawing the map", 100)
         if old is None:
-            return projection.project(distinct, graph, reach, self.seed)
+            return projection.project(distinct, graph, reach, self.seed, told)
         known = {point: row for row, point in enumerate(self._points(old.uids.tolist(), old.hashes.tolist()))}
         rows = np.array([known.get(contents.points[row], -1) for row in contents.first_row])
         xy = np.where(rows[:, None] >= 0, old.xy[rows], 0).astype(np.float32)

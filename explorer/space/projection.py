@@ -1,27 +1,53 @@
 """The map: pictures that are near each other in a space lie near each other on two axes.
 
-UMAP (McInnes et al., 2018) laid out from the shared neighbour graph, begun at the two main axes of the vectors, with
-a fixed seed, so that the same pictures always give the same map.
+UMAP-like: what UMAP (McInnes, Healy & Melville, 2018) makes of a graph of nearest others, by loops of our own, begun at
+the two main axes of the vectors. The same pictures always give the same map. `python -m benchmarks map` compares the
+two. Above DIRECT pictures a tenth or so are laid out first, as landmarks; the others begin among those and all of them
+are moved a little more (Silva & Tenenbaum's idea of 2003).
 """
 
-import threading
-import warnings
+from collections.abc import Callable
 
 import numpy as np
 
+from explorer.space.graph import Lists
+from explorer.space.shares import in_shares
+
 SMALLEST = 20
 """Below this a neighbour graph has nothing to say that the main axes do not."""
+DIRECT, LANDMARKS = 200_000, 100_000
+_FEW, _ROUNDS_FEW, _ROUNDS, _ROUNDS_AFTER = 10_000, 500, 200, 30
+"""Rounds of the layout: up to _FEW pictures, above, and after the landmarks. UMAP's own are 500 and 200."""
+_RATE_AFTER = 0.5
 _SAMPLE = 20_000
-_one_at_a_time = threading.Lock()
-"""numba's default threading aborts the process when two layouts run at once."""
+_CHUNK = 16_384
+
+Step = Callable[[int, int], None]
+"""Called with (done, total); may raise Cancelled."""
 
 
-def project(vectors: np.ndarray, neighbours: np.ndarray, distances: np.ndarray, seed: int = 0) -> np.ndarray:
+def project(
+    vectors: np.ndarray, neighbours: np.ndarray, distances: np.ndarray, seed: int = 0, step: Step | None = None
+) -> np.ndarray:
     """(n, d) vectors and their neighbour graph to (n, 2) float32 in [-1, 1], aspect kept. n may be 1."""
     start = main_axes(vectors, seed)
-    if len(vectors) < SMALLEST or not np.ptp(start, axis=0).any():
+    n = len(vectors)
+    if n < SMALLEST or not np.ptp(start, axis=0).any():
         return fitted(start)
-    return fitted(_umap(start, neighbours, distances, seed))
+    if n <= DIRECT:
+        rounds = _ROUNDS_FEW if n <= _FEW else _ROUNDS
+        return fitted(_laid_out(_spread(start, seed), neighbours, distances, rounds, 1.0, seed, step))
+
+    def told(before: int, of: int) -> Step | None:
+        return (lambda done, total: step(before + of * done // total, 100)) if step else None
+
+    rows = np.sort(np.random.default_rng(seed).choice(n, LANDMARKS, replace=False))
+    lists = Lists(vectors[rows], seed)
+    near, scores = lists.nearest(vectors[rows], neighbours.shape[1], own=True, step=told(0, 20))
+    away = np.maximum(1 - scores, 0)
+    landmarks = _laid_out(_spread(start[rows], seed), near, away, _ROUNDS, 1.0, seed, told(20, 40))
+    begun = _among(rows, landmarks, lists, vectors, neighbours, distances)
+    return fitted(_laid_out(begun, neighbours, distances, _ROUNDS_AFTER, _RATE_AFTER, seed, told(60, 40)))
 
 
 def main_axes(vectors: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -32,22 +58,29 @@ def main_axes(vectors: np.ndarray, seed: int = 0) -> np.ndarray:
         sample = vectors[np.sort(np.random.default_rng(seed).choice(n, _SAMPLE, replace=False))]
     mean = sample.mean(axis=0, dtype=np.float64)
     centred = sample - mean.astype(np.float32)
-    if len(centred) < d:  # the axes from the smaller of the two matrices of inner products
-        values, left = np.linalg.eigh((centred @ centred.T).astype(np.float64))
-        axes = centred.T.astype(np.float64) @ left[:, -2:]
-    else:
-        values, axes = np.linalg.eigh((centred.T @ centred).astype(np.float64))
-        axes = axes[:, -2:]
-    axes = axes[:, ::-1]
-    values = values[-2:][::-1]
+    # the axes from the smaller of the two matrices of inner products
+    wide = len(centred) < d
+    values, axes = _two_largest(centred @ centred.T if wide else centred.T @ centred)
+    if wide:
+        axes = centred.T.astype(np.float64) @ axes
     kept = values > max(1e-9 * max(float(values.max(initial=0)), 0), 1e-9)
     lengths = np.linalg.norm(axes, axis=0)
     axes = np.where(lengths > 0, axes / np.maximum(lengths, 1e-30), 0)
-    signs = np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
-    scores = (vectors - mean.astype(np.float32)).astype(np.float64) @ (axes * signs)
+    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
     result = np.zeros((n, 2))
-    result[:, : scores.shape[1]] = np.where(kept, scores, 0)
+    for start in range(0, n, _CHUNK):
+        some = slice(start, start + _CHUNK)
+        result[some, : axes.shape[1]] = np.where(kept, (vectors[some] - mean.astype(np.float32)) @ axes, 0)
     return result
+
+
+def _two_largest(products: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The two largest eigenvalues (fewer of a smaller matrix) and (m, 2) eigenvectors, largest first."""
+    from scipy.linalg import eigh
+
+    m = len(products)
+    values, axes = eigh(products.astype(np.float64), subset_by_index=[max(m - 2, 0), m - 1])
+    return values[::-1], axes[:, ::-1]
 
 
 def fitted(xy: np.ndarray) -> np.ndarray:
@@ -60,35 +93,67 @@ def fitted(xy: np.ndarray) -> np.ndarray:
 def place(neighbour_xy: np.ndarray, distances: np.ndarray) -> np.ndarray:
     """Where new pictures go on a map that is kept: the mean of their neighbours' places, near ones counting more.
 
-    (m, k, 2) places and (m, k) cosine distances to (m, 2) float32.
+    (m, k, 2) places and (m, k) cosine distances to (m, 2) float32. An infinite distance counts for nothing.
     """
     weights = 1 / (distances.astype(np.float64) + 0.05) ** 2
     weights /= weights.sum(axis=1, keepdims=True)
     return np.einsum("mk,mkc->mc", weights, neighbour_xy).astype(np.float32)
 
 
-def _umap(start: np.ndarray, neighbours: np.ndarray, distances: np.ndarray, seed: int) -> np.ndarray:
-    own = np.arange(len(start), dtype=np.int32)[:, None]
-    rows = np.concatenate([own, neighbours], axis=1)
-    reach = np.concatenate([np.zeros_like(own, dtype=np.float32), distances], axis=1)
-    with _one_at_a_time, warnings.catch_warnings():
-        # about single-threading, which the seed needs, and about later transforms, which `place` does instead
-        warnings.simplefilter("ignore")
-        import umap
-        from umap import umap_
+def _laid_out(
+    start: np.ndarray,
+    neighbours: np.ndarray,
+    distances: np.ndarray,
+    rounds: int,
+    rate: float,
+    seed: int,
+    step: Step | None = None,
+) -> np.ndarray:
+    """(n, 2) float32 places after so many rounds from `start`, the first at step length `rate`, the last at none."""
+    from explorer.space import layout
 
-        for function in (umap_.smooth_knn_dist, umap_.compute_membership_strengths):
-            function.enable_caching()  # umap compiles these anew in each process: eleven seconds
-        layout = umap.UMAP(
-            n_neighbors=rows.shape[1],
-            precomputed_knn=(rows, reach),
-            metric="cosine",
-            init=_spread(start, seed),
-            random_state=seed,
-            n_jobs=1,
-        )
-        # with the neighbours given, the vectors themselves are not looked at: the starting places stand in for them
-        return layout.fit_transform(start.astype(np.float32))
+    work = float(neighbours.size)
+    weights = np.empty(neighbours.shape, np.float32)
+    in_shares(layout.memberships, 100 * work, np.ascontiguousarray(distances, np.float32), weights)
+    starts, others, pulls = layout.both_ways(np.ascontiguousarray(neighbours, np.int32), weights)
+    strong = pulls >= pulls.max() / rounds  # the others would not get a turn
+    starts = np.concatenate([[0], np.cumsum(strong)])[starts]
+    others = others[strong]
+    shares = (pulls[strong] / np.float64(pulls.max()) * (2**32 - 1)).astype(np.uint32)
+    now, then = start.copy(), np.empty_like(start)
+    for turn in range(rounds):
+        rule = np.array([turn, rate * (1 - turn / rounds), seed])
+        in_shares(layout.move, 10 * work, starts, others, shares, now, then, rule)
+        now, then = then, now
+        if step:
+            step(turn + 1, rounds)
+    return now
+
+
+def _among(
+    rows: np.ndarray,
+    landmarks: np.ndarray,
+    lists: Lists,
+    vectors: np.ndarray,
+    neighbours: np.ndarray,
+    distances: np.ndarray,
+) -> np.ndarray:
+    """(n, 2) float32: landmarks where they are, the others among those of their neighbours that have a place; the few
+    with none among the nearest landmarks."""
+    xy = np.zeros((len(vectors), 2), np.float32)
+    placed = np.zeros(len(vectors), bool)
+    xy[rows], placed[rows] = landmarks, True
+    for _ in range(2):
+        left = np.flatnonzero(~placed)
+        known = placed[neighbours[left]]
+        some, known = left[known.any(axis=1)], known[known.any(axis=1)]
+        xy[some] = place(xy[neighbours[some]], np.where(known, distances[some], np.inf))
+        placed[some] = True
+    left = np.flatnonzero(~placed)
+    if len(left):
+        near, scores = lists.nearest(vectors[left], 5)
+        xy[left] = place(landmarks[near], np.maximum(1 - scores, 0))
+    return xy
 
 
 def _spread(start: np.ndarray, seed: int) -> np.ndarray:

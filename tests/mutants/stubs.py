@@ -220,9 +220,8 @@ STUBS: list[Stub] = [
         "neighbours-random",
         "pictures like this one are any pictures",
         "explorer/space/graph.py",
-        "        found, scores = _without_self(found, scores, np.arange(start, stop))\n",
-        "        found, scores = _without_self(found, scores, np.arange(start, stop))\n"
-        "        found = np.random.default_rng(start).integers(0, n, found.shape)\n",
+        "            rows[some], scores[some] = self.order[found], best\n",
+        "            rows[some], scores[some] = np.random.default_rng(start).integers(0, m, found.shape), best\n",
         ("tests/unit/test_graph.py::test_the_graph_is_that_of_a_plain_comparison",),
     ),
     Stub(
@@ -238,16 +237,16 @@ STUBS: list[Stub] = [
         "map-unseeded",
         "the map is another one each time it is made",
         "explorer/space/projection.py",
-        "            random_state=seed,\n            n_jobs=1,\n",
-        "            random_state=None,\n            n_jobs=1,\n",
+        "        rule = np.array([turn, rate * (1 - turn / rounds), seed])\n",
+        "        rule = np.array([turn, rate * (1 - turn / rounds), np.random.default_rng().integers(9999)])\n",
         ("tests/unit/test_projection.py::test_what_is_near_lies_near_and_twice_the_same",),
     ),
     Stub(
         "map-random",
         "the dots of the map are strewn anywhere",
         "explorer/space/projection.py",
-        "    return fitted(_umap(start, neighbours, distances, seed))\n",
-        "    return fitted(np.random.default_rng(seed).normal(size=(len(vectors), 2)))\n",
+        "        return fitted(_laid_out(_spread(start, seed), neighbours, distances, rounds, 1.0, seed, step))\n",
+        "        return fitted(np.random.default_rng(seed).normal(size=(n, 2)))\n",
         ("tests/unit/test_projection.py::test_what_is_near_lies_near_and_twice_the_same",),
     ),
     Stub(

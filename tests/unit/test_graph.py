@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from explorer.errors import Cancelled
 from explorer.space import graph
 from explorer.space.build import spread_graph
 from explorer.space.recipe import normalised
@@ -43,7 +44,7 @@ def test_equal_pictures_are_not_their_own_neighbours() -> None:
     assert distances[60].min() > 0.01
 
 
-def test_many_pictures_go_through_inverted_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_pictures_go_through_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = unit(6_000, 32)
     exact, _ = graph.neighbour_graph(vectors, 10)
     monkeypatch.setattr(graph, "EXACT", 1_000)
@@ -52,6 +53,20 @@ def test_many_pictures_go_through_inverted_lists(monkeypatch: pytest.MonkeyPatch
     recall = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(rows.tolist(), exact.tolist(), strict=True)])
     assert recall > 0.9
     assert seen[-1] == (6_000, 6_000)
+    assert (rows != np.arange(6_000)[:, None]).all()
+    others = unit(300, 32, seed=1)
+    found, scores = graph.Lists(vectors).nearest(others, 10)
+    true = np.argsort(-(others @ vectors.T), axis=1)[:, :10]
+    assert np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found.tolist(), true.tolist(), strict=True)]) > 0.8
+    assert np.allclose(scores, np.take_along_axis(others @ vectors.T, found.astype(np.int64), axis=1), atol=1e-5)
+
+
+def test_a_graph_can_be_stopped() -> None:
+    def stop(done: int, total: int) -> None:
+        raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        graph.neighbour_graph(unit(3_000), 15, stop)
 
 
 def test_a_graph_of_contents_becomes_one_of_items() -> None:

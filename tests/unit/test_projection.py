@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from explorer.space import projection, shares
 from explorer.space.graph import neighbour_graph
 from explorer.space.projection import fitted, main_axes, place, project
 from explorer.space.recipe import normalised
@@ -27,6 +28,34 @@ def test_what_is_near_lies_near_and_twice_the_same() -> None:
     np.fill_diagonal(apart, np.inf)
     assert (of[np.argsort(apart, axis=1)[:, :10]] == of[:, None]).mean() > 0.97
     assert np.array_equal(project(vectors, *graph, seed=3), xy)
+
+
+def test_more_threads_make_the_same_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors, _ = groups([3_000, 2_000], 8)
+    graph = neighbour_graph(vectors)
+    monkeypatch.setattr(projection, "_ROUNDS_FEW", 20)
+    maps = []
+    for inline in (0.0, np.inf):  # on all cores, on one
+        monkeypatch.setattr(shares, "INLINE", inline)
+        maps.append(project(vectors, *graph))
+    assert np.array_equal(*maps)
+
+
+def test_very_many_pictures_are_laid_out_around_landmarks(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors, of = groups([900, 600, 400, 5])
+    monkeypatch.setattr(projection, "DIRECT", 1_000)
+    monkeypatch.setattr(projection, "LANDMARKS", 300)
+    told: list[int] = []
+    graph = neighbour_graph(vectors)
+    xy = project(vectors, *graph, step=lambda done, total: told.append(100 * done // total))
+    apart = np.linalg.norm(xy[::7, None] - xy[None, ::7], axis=2)
+    np.fill_diagonal(apart, np.inf)
+    same = of[::7][np.argsort(apart, axis=1)[:, :10]] == of[::7][:, None]
+    assert same[of[::7] < 3].mean() > 0.97
+    assert len(np.unique(xy, axis=0)) > 1_890, "no two on one spot"
+    assert told == sorted(told)
+    assert told[-1] == 100
+    assert np.array_equal(project(vectors, *graph), xy)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 16, 19, 20, 21, 40])
