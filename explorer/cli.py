@@ -93,6 +93,7 @@ def _extractors(parser: argparse.ArgumentParser, default: str | None = DEFAULT_E
         "`python -m explorer looks` lists them"
     )
     parser.add_argument("--extractors", default=default, help=f"{text} (default: {default or 'as before'})")
+    parser.add_argument("--exact", action="store_true", help="compute in single precision (slower; it stays so)")
 
 
 def _add(parsed: argparse.Namespace) -> int:
@@ -107,7 +108,7 @@ def _add(parsed: argparse.Namespace) -> int:
     name = parsed.name or parsed.path.absolute().stem
     dataset = Dataset.create(workspace, name, spec)
     print(f"added as '{dataset.id}'")
-    return _process(workspace, dataset.id, _names(parsed.extractors))
+    return _process(workspace, dataset.id, _names(parsed.extractors), parsed.exact)
 
 
 def _names(text: str) -> list[str]:
@@ -137,7 +138,7 @@ def _rescan(parsed: argparse.Namespace) -> int:
     dataset = Dataset.open(workspace, parsed.dataset)
     jobs = Jobs(Catalog.open(workspace.catalog_url)).list(dataset.id)
     names = _names(parsed.extractors) if parsed.extractors else in_use(dataset, jobs)
-    return _process(workspace, dataset.id, names or _names(DEFAULT_EXTRACTORS))
+    return _process(workspace, dataset.id, names or _names(DEFAULT_EXTRACTORS), parsed.exact)
 
 
 def _demo(parsed: argparse.Namespace) -> int:
@@ -156,13 +157,13 @@ def _demo(parsed: argparse.Namespace) -> int:
     return serve(parsed.port, f"/map?d={dataset_id}", open_browser=True)
 
 
-def _process(workspace: Workspace, dataset_id: str, extractors: list[str]) -> int:
+def _process(workspace: Workspace, dataset_id: str, extractors: list[str], exact: bool = False) -> int:
     """Run a job in this process, with its progress on the terminal."""
     from explorer.catalog import Catalog
     from explorer.jobs import Jobs, work
 
     jobs = Jobs(Catalog.open(workspace.catalog_url))
-    job_id = jobs.create(dataset_id, "process", {"extractors": extractors})
+    job_id = jobs.create(dataset_id, "process", {"extractors": extractors, "exact": exact})
     report = work(job_id, progress=_Terminal())
     print(f"\r{report}" if report else "", flush=True)
     return 0
@@ -196,7 +197,7 @@ class _Terminal:
 def _looks(parsed: argparse.Namespace) -> int:
     from explorer.status import library
 
-    found = library()
+    found = library(Workspace.default())
     if parsed.json:
         print(json.dumps(found, indent=1, ensure_ascii=False))
         return 0
@@ -206,6 +207,8 @@ def _looks(parsed: argparse.Namespace) -> int:
             aspect = each["aspect"]
             print(f"{'' if each is found[0] else chr(10)}{aspect}")
         print(f"  {each['name']:<34} {each['title']}\n      {each['state']}; licence: {each['licence']}")
+        if each["runs_here"]:
+            print(f"      runs here in {each['runs_here']}")
         if each["layers"]:
             print(f"      layers, the earliest first: {', '.join(f'@{layer}' for layer in each['layers'])}")
     return 0

@@ -32,7 +32,8 @@ def process(
 ) -> dict[str, Any]:
     """Bring a dataset up to date; what is there already is not computed again.
 
-    `args`, all optional: "extractors": names, also of own features (see `own`); "spaces": further spaces, each
+    `args`, all optional: "extractors": names, also of own features (see `own`); "exact": single precision, also where
+    the machine has a faster one (what was computed so stays so without it); "spaces": further spaces, each
     [[feature key or extractor name, weight], …] or {"features": those, "steps": names of steps}; "only": uids, to
     look at these pictures alone; "build": false for features without spaces; "refit": whether transforms and maps are
     made anew. Spaces that exist and rest on these features are brought up to date with them. Own features whose table
@@ -48,7 +49,7 @@ def process(
     scan = dataset.rescan(progress, cancelled)
     run = _Run(workspace, dataset, progress, cancelled)
     names = list(dict.fromkeys(args.get("extractors") or DEFAULT_EXTRACTORS))
-    embedded = run.compute(names, args.get("only"))
+    embedded = run.compute(names, args.get("only"), bool(args.get("exact")))
     spaces: list[dict[str, Any]] = []
     if args.get("build", True) and len(dataset.present()):
         spaces = run.build(args.get("spaces") or [], bool(args.get("refit")))
@@ -87,7 +88,7 @@ class _Run:
         self._earlier: dict[str, str] = {}
         """Keys of own features that were computed from a table or file of before, and the key of today."""
 
-    def compute(self, names: list[str], only: list[str] | None) -> EmbedReport:
+    def compute(self, names: list[str], only: list[str] | None, exact: bool = False) -> EmbedReport:
         """The features, each in its turn named in `failed` where it cannot be."""
         extractors: dict[str, Extractor] = {}
         for name in names:
@@ -95,7 +96,7 @@ class _Run:
                 raise Cancelled("The work was stopped.")
             self.progress(Progress("Loading the networks", len(extractors), len(names)))
             if not own.is_own(name):
-                extractor = self._tried(name, partial(load, name, self.workspace.models), Exception)
+                extractor = self._tried(name, partial(self._loaded, name, exact), Exception)
                 extractors |= {name: extractor} if extractor is not None else {}
         embedded = self._embed(extractors, only)
         for name in filter(own.is_own, names):
@@ -104,6 +105,15 @@ class _Run:
             self.progress(Progress("Reading what is said of the pictures", 0, 0))
             self._tried(name, partial(self._own, name), Exception)
         return embedded
+
+    def _loaded(self, name: str, exact: bool) -> Extractor:
+        """In the precision that is asked for, or the one that the collection was looked at with before."""
+        extractor = load(name, self.workspace.models, exact)
+        before = [spec for spec in self.dataset.feature_specs() if spec.extractor == extractor.spec.extractor]
+        if exact or not before or extractor.spec in before:
+            return extractor
+        other = load(name, self.workspace.models, exact=True)
+        return other if other.spec in before else extractor
 
     def _embed(self, extractors: dict[str, Extractor], only: list[str] | None) -> EmbedReport:
         """All at once, so that each picture is read once; where one breaks down, each by itself."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from explorer.catalog import Catalog
 from explorer.collection import own
+from explorer.collection.costs import runs_here
 from explorer.collection.dataset import Dataset
 from explorer.extractors import packages
 from explorer.extractors.base import ASPECTS
@@ -84,8 +85,9 @@ def in_use(dataset: Dataset, jobs: Sequence[Job]) -> list[str]:
     return list(dict.fromkeys(names or specs.values()))
 
 
-def library() -> list[dict[str, Any]]:
-    """Every way of looking that there is, by aspect: how it is written, in words, whether it can be used here."""
+def library(workspace: Workspace | None = None) -> list[dict[str, Any]]:
+    """Every way of looking that there is, by aspect: how it is written, in words, whether it can be used here, and how
+    its network runs on this machine if it was tried in that workspace."""
     known = [(each.written or each.name, each.name, each.card, each.layers) for each in families().values()]
     known += [(own.WRITTEN[name], name, card, ()) for name, card in own.CARDS.items()]
     order = list(ASPECTS)
@@ -105,6 +107,7 @@ def library() -> list[dict[str, Any]]:
                 "licence": card.licence,
                 "state": state,
                 "layers": dict(layers),
+                "runs_here": runs_here(name, workspace) if workspace else "",
             }
         )
     return found

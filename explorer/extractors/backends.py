@@ -6,8 +6,10 @@ its company.
 """
 
 import hashlib
+import importlib.metadata
 import importlib.util
 import os
+import platform
 import queue
 import shutil
 import sys
@@ -67,6 +69,11 @@ def tensors_hash(module: "torch.nn.Module") -> str:
 
 def has_openvino() -> bool:
     return importlib.util.find_spec("openvino") is not None
+
+
+def openvino_version() -> str:
+    """As its package says it; nothing is imported."""
+    return importlib.metadata.version("openvino").split("-")[0]
 
 
 def openvino_core() -> Any:
@@ -132,8 +139,7 @@ def openvino_network(
     core = openvino_core()
     import openvino
 
-    version = openvino.get_version().split("-")[0]
-    folder = models_dir / f"{name}-{weights[:16]}-ov{version}" if models_dir else None
+    folder = models_dir / f"{name}-{weights[:16]}-ov{openvino_version()}" if models_dir else None
     if folder and (folder / "model.xml").exists():
         return OpenVinoNetwork(core, core.read_model(folder / "model.xml"), exact)
 
@@ -149,40 +155,6 @@ def openvino_network(
         _save_openvino(model, folder)
         model = core.read_model(folder / "model.xml")  # the very network that later runs read, to the last bit
     return OpenVinoNetwork(core, model, exact)
-
-
-def trusted_network(
-    name: str,
-    weights: str,
-    module: "torch.nn.Module",
-    example: np.ndarray,
-    widths: list[int],
-    models_dir: Path | None,
-    exact: bool,
-) -> Network:
-    """A network that this program was never tried with, where it runs fastest and still says what PyTorch says: each
-    part of its output (of these widths, side by side) at a cosine of at least .99 on every input of `example`, a full
-    batch. OpenVINO in bf16, else in single precision, else PyTorch.
-    """
-    plain = TorchNetwork(module)
-    if not has_openvino() or plain.device != "cpu":
-        return plain
-    expected, ends = plain(example), np.cumsum(widths)[:-1]
-    for single in dict.fromkeys((exact, True)):
-        try:
-            network = openvino_network(name, weights, lambda: module, example, models_dir, single)
-            parts = zip(np.split(network(example), ends, axis=1), np.split(expected, ends, axis=1), strict=True)
-        except Exception:  # the converter raises nearly anything for an operation that it does not know
-            return plain
-        if min(_least_cosine(ours, theirs) for ours, theirs in parts) >= 0.99:
-            return network
-    return plain
-
-
-def _least_cosine(a: np.ndarray, b: np.ndarray) -> float:
-    """The least cosine between (n, d) rows of the same number; -1 where one is not finite."""
-    lengths = np.maximum(np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1), 1e-20)
-    return float(np.nan_to_num(np.sum(a * b, axis=1) / lengths, nan=-1.0).min())
 
 
 def _save_openvino(model: Any, folder: Path) -> None:
@@ -235,3 +207,14 @@ def torch_device() -> str:
 def usable_cores() -> int:
     """Cores that this process may use, which in a container is fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processor() -> str:
+    """Its name."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:  # no Linux
+        pass
+    return platform.processor() or platform.machine()

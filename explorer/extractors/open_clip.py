@@ -19,8 +19,9 @@ import numpy as np
 
 from explorer.errors import BadInput, Missing
 from explorer.extractors import hub
-from explorer.extractors.backends import file_hash, torch_device, trusted_network
+from explorer.extractors.backends import file_hash, torch_device
 from explorer.extractors.base import Card, Extractor, Family, FeatureSpec
+from explorer.extractors.choice import MAIN, best_network, network_name
 from explorer.extractors.layers import POOLED, LayerExtractor, Tower, checked_layer, pooled
 from explorer.extractors.preprocessing import sample_pictures
 
@@ -80,10 +81,9 @@ class _Loaded:
         self.preprocessing = f"{settings}; layers: {POOLED}"
         example = np.stack([self.prepare(picture) for picture in sample_pictures(BATCH)])
         module, widths = _image_side(self.model, example)
-        name = "open-clip-" + "".join(each if each.isalnum() else "-" for each in argument)[-60:]
-        network = trusted_network(
-            f"{name}-b{BATCH}", self.weights, module, example, list(widths.values()), models_dir, exact
-        )
+        name = network_name(f"open_clip:{argument}", MAIN)
+        parts = list(widths.values())
+        network = best_network(name, self.weights, lambda: module, example, models_dir, exact, parts)
         self.tower = Tower(network, widths, BATCH)
 
     def prepare(self, rgb: np.ndarray) -> np.ndarray:

@@ -17,9 +17,10 @@ import numpy as np
 
 from explorer.extractors.backends import Network, file_hash, in_full_batches
 from explorer.extractors.base import Card, Family, FeatureSpec
+from explorer.extractors.choice import MAIN, network_name
 from explorer.extractors.early import BLOCK2, early_network
 from explorer.extractors.lite import weights_path
-from explorer.extractors.preprocessing import whole_picture
+from explorer.extractors.preprocessing import sample_pictures, whole_picture
 
 if TYPE_CHECKING:
     import torch
@@ -56,8 +57,8 @@ class Patches:
 
     def __init__(self, models_dir: Path | None = None, exact: bool = False) -> None:
         self._weights = file_hash(weights_path())
-        self._models_dir, self._exact = models_dir, exact
-        self._pooled = self._network("lite0-patches-b8", mean=True)
+        self._models_dir = models_dir
+        self._pooled = self._network(MAIN, mean=True, exact=exact)
         self.spec = FeatureSpec(
             extractor="patches",
             weights=self._weights,
@@ -83,11 +84,12 @@ class Patches:
 
     @cached_property
     def _unpooled(self) -> Network:
-        return self._network("lite0-patches-places-b8", mean=False)
+        return self._network("places-b8", mean=False, exact=self._pooled.precision == "fp32")
 
-    def _network(self, name: str, mean: bool) -> Network:
-        example = np.zeros((BATCH, SIDE, SIDE, 3), np.uint8)
-        return early_network(name, self._weights, lambda: _products(mean), example, self._models_dir, self._exact)
+    def _network(self, part: str, mean: bool, exact: bool) -> Network:
+        example = np.stack([self.prepare(picture) for picture in sample_pictures(BATCH)])
+        name = network_name("patches", part)
+        return early_network(name, self._weights, lambda: _products(mean), example, self._models_dir, exact)
 
 
 def window(row: int, column: int) -> tuple[slice, slice]:

@@ -43,8 +43,21 @@ def whole_picture(rgb: np.ndarray, side: int) -> np.ndarray:
 
 
 def sample_pictures(count: int) -> list[np.ndarray]:
-    """`count` pictures (256, 256, 3) uint8, always the same: noise from fine to coarse, as unlike as pictures can be
-    that nobody took."""
+    """`count` pictures (256, 256, 3) uint8, always the same, as unlike as pictures can be that nobody took: noise from
+    coarse to fine, and in turn with it a few shapes on a flat ground, where small numbers decide."""
+    import cv2
+
     rng = np.random.default_rng(0)
-    coarse = [rng.integers(0, 256, (4 * 2 ** (place % 7),) * 2 + (3,), dtype=np.uint8) for place in range(count)]
-    return [resized(each, 256, 256) for each in coarse]
+    pictures = []
+    for place in range(count):
+        if place % 2:
+            picture = np.full((256, 256, 3), 255 if place % 4 == 1 else rng.integers(256), np.uint8)
+            for _ in range(1 + place % 3):
+                colour = tuple(int(value) for value in rng.integers(0, 256, 3))
+                middle = tuple(int(value) for value in rng.integers(40, 216, 2))
+                cv2.circle(picture, middle, int(rng.integers(8, 90)), colour, -1, cv2.LINE_AA)
+        else:
+            side = 4 * 2 ** (place // 2 % 7)
+            picture = resized(rng.integers(0, 256, (side, side, 3), dtype=np.uint8), 256, 256)
+        pictures.append(picture)
+    return pictures

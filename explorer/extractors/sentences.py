@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from explorer.errors import Missing
-from explorer.extractors.backends import Network, TorchNetwork, file_hash, has_openvino, openvino_network
+from explorer.extractors.backends import file_hash
+from explorer.extractors.choice import best_network
 
 if TYPE_CHECKING:
     import torch
@@ -36,12 +37,9 @@ class Sentences:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(_LENGTH)
         self._tokenizer.enable_padding(length=_LENGTH)
-        self._network: Network
-        if has_openvino():
-            example = np.ones((1, 2, _LENGTH), np.int64)
-            self._network = openvino_network("minilm-128", self.weights, _pooled, example, models_dir, exact)
-        else:
-            self._network = TorchNetwork(_pooled())
+        pieces = self._tokenizer.encode("No smoking. Opening hours: Monday to Friday, 9 to 5")
+        example = np.array([[pieces.ids, pieces.attention_mask]], np.int64)
+        self._network = best_network("minilm-128", self.weights, _pooled, example, models_dir, exact)
 
     def __call__(self, texts: list[str]) -> np.ndarray:
         """(n, 384) float32 rows of length one; zeros for a text without a word."""

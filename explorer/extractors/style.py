@@ -14,9 +14,10 @@ import numpy as np
 
 from explorer.extractors.backends import file_hash, in_full_batches
 from explorer.extractors.base import Card, Family, FeatureSpec
+from explorer.extractors.choice import MAIN, network_name
 from explorer.extractors.early import BLOCK1, BLOCK2, early_network
 from explorer.extractors.lite import weights_path
-from explorer.extractors.preprocessing import resized
+from explorer.extractors.preprocessing import resized, sample_pictures
 
 if TYPE_CHECKING:
     import torch
@@ -49,8 +50,9 @@ class Style:
 
     def __init__(self, models_dir: Path | None = None, exact: bool = False) -> None:
         weights = file_hash(weights_path())
-        example = np.zeros((BATCH, SIDE, SIDE, 3), np.uint8)
-        self._network = early_network("lite0-covariances-b8", weights, _covariances, example, models_dir, exact)
+        example = np.stack([self.prepare(picture) for picture in sample_pictures(BATCH)])
+        name = network_name("style", MAIN)
+        self._network = early_network(name, weights, _covariances, example, models_dir, exact, _rooted)
         self.spec = FeatureSpec(
             extractor="style",
             weights=weights,
@@ -77,11 +79,15 @@ class Style:
     def compute(self, batch: np.ndarray) -> np.ndarray:
         """(b, 224, 224, 3) uint8, b <= 8, to (b, 1120) float32: signed square roots of the upper triangles of two
         covariance matrices, each of length one at most."""
-        raw = in_full_batches(self._network, batch, BATCH)
-        rooted = np.sign(raw) * np.sqrt(np.abs(raw))
-        parts = np.split(rooted, [_PARTS[0]], axis=1)
-        # a picture of one colour has no texture: what rounding left is not blown up to one
-        return np.concatenate([p / np.maximum(np.linalg.norm(p, axis=1, keepdims=True), 1) for p in parts], axis=1)
+        return _rooted(in_full_batches(self._network, batch, BATCH))
+
+
+def _rooted(raw: np.ndarray) -> np.ndarray:
+    """(b, 1120) covariances to their signed square roots, each of the two parts of length one at most."""
+    rooted = np.sign(raw) * np.sqrt(np.abs(raw))
+    parts = np.split(rooted, [_PARTS[0]], axis=1)
+    # a picture of one colour has no texture: what rounding left is not blown up to one
+    return np.concatenate([p / np.maximum(np.linalg.norm(p, axis=1, keepdims=True), 1) for p in parts], axis=1)
 
 
 def _covariances() -> "torch.nn.Module":

@@ -16,8 +16,9 @@ import numpy as np
 
 from explorer.errors import BadInput, Missing
 from explorer.extractors import hub
-from explorer.extractors.backends import tensors_hash, trusted_network
+from explorer.extractors.backends import tensors_hash
 from explorer.extractors.base import Card, Extractor, Family, FeatureSpec
+from explorer.extractors.choice import MAIN, best_network, network_name
 from explorer.extractors.layers import POOLED, LayerExtractor, Tower, checked_layer, pooled
 from explorer.extractors.preprocessing import sample_pictures, whole_picture
 
@@ -81,8 +82,8 @@ def _tower(argument: str, models_dir: Path | None, exact: bool) -> tuple[Tower, 
     numbers = " ".join(f"{name}={','.join(f'{value:.4g}' for value in config[name])}" for name in ("mean", "std"))
     preprocessing = f"whole picture {height}, bars in the border's colour; {numbers}; layers: {POOLED}"
     example = np.stack([whole_picture(picture, height) for picture in sample_pictures(BATCH)])
-    name = "timm-" + "".join(each if each.isalnum() else "-" for each in argument)[-60:]
-    made = trusted_network(f"{name}-b{BATCH}", weights, module, example, list(widths.values()), models_dir, exact)
+    name = network_name(f"timm:{argument}", MAIN)
+    made = best_network(name, weights, lambda: module, example, models_dir, exact, list(widths.values()))
     return Tower(made, widths, BATCH), weights, height, preprocessing
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from explorer.collection.costs import costs
+from explorer.collection.costs import costs, runs_here
 from explorer.errors import ExplorerError
 from explorer.extractors import packages
 from explorer.extractors.registry import families
@@ -60,6 +60,8 @@ def _words(shown: Shown, entry: Entry, heading: str) -> None:
     name = "" if entry.title == heading else f"**{views.plain(entry.title)}** "
     said = [f"Licence: {entry.card.licence.rstrip('.')}"] if entry.card.licence else []
     said += ["weights are downloaded at first use"] if entry.card.needs_download else []
+    here = runs_here(entry.name, shown.rt.workspace) if entry.name else ""
+    said += [f"Runs here in {here}"] if here else []
     paragraphs = (
         name + _state(shown, entry),
         f"`{entry.name}`" if entry.name and entry.name != entry.family else "",

@@ -32,7 +32,7 @@ def test_the_library_is_listed(capsys):
     assert cli.main(["looks", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert len(found) == len(families()) + len(own.CARDS)
-    assert {"name", "title", "aspect", "sees", "ignores", "licence", "state", "layers"} == set(found[0])
+    assert {"name", "title", "aspect", "sees", "ignores", "licence", "state", "layers", "runs_here"} == set(found[0])
 
 
 def test_an_unknown_name_is_a_sentence(workspace, tmp_path, capsys):

@@ -31,7 +31,7 @@ def test_a_measured_speed_is_what_the_next_estimate_goes_by(workspace: Workspace
 
 def test_what_was_never_run_is_guessed_by_what_was(workspace: Workspace) -> None:
     before = cost("lite2", 1_000, workspace, space=False).seconds
-    slow = 10 * module.CORE_SECONDS["lite0"] / module._cores()
+    slow = 10 * module.CORE_SECONDS["lite0"] / module.usable_cores()
     record_speed(workspace, "lite0", 1_000, 1_000 * slow)
     assert cost("lite2", 1_000, workspace, space=False).seconds == pytest.approx(10 * before, rel=1e-3)
     assert cost("timm:resnet50", 1_000, workspace, space=False).seconds > 0
@@ -100,7 +100,7 @@ class Slow:
 def test_a_short_trial_on_real_pictures_measures_the_speed(workspace: Workspace) -> None:
     files = [path.read_bytes() for path in sorted(CLIPART.glob("*/*.jpg"))[:32]]
     rate = measure_speed(Slow(), [*files, b"no picture"], workspace)
-    assert 0 < rate < 1.05 * module._cores() / 0.02
+    assert 0 < rate < 1.05 * module.usable_cores() / 0.02
     told = cost("slow", 320, workspace, space=False)
     assert told.measured
     assert told.seconds == pytest.approx(320 / rate, rel=0.01)

@@ -158,7 +158,7 @@ def test_evidence_has_a_place(patches: Patches) -> None:
 
 def test_without_openvino_the_same_vectors_come_from_torch(monkeypatch: pytest.MonkeyPatch, models: Path) -> None:
     exact = [Style(models, exact=True), Patches(models, exact=True)]
-    monkeypatch.setattr("explorer.extractors.early.has_openvino", lambda: False)
+    monkeypatch.setattr("explorer.extractors.backends.has_openvino", lambda: False)
     for ours, plain in zip(exact, (Style(), Patches()), strict=True):
         assert plain.spec.backend.startswith("torch")
         assert plain.spec.key != ours.spec.key

@@ -95,10 +95,13 @@ def test_a_converted_network_that_says_otherwise_is_not_trusted(folder: Path, mo
     def bad(name: str, weights: str, build: object, example: np.ndarray, models_dir: object, exact: bool) -> object:
         asked.append(exact)
         network = backends.TorchNetwork(build())  # type: ignore[operator]
-        return lambda batch: network(batch)[:, ::-1]
+        module = network._module
+        network._module = lambda batch: module(batch).flip(1)
+        network.backend, network.precision = "openvino", "fp32" if exact else "bf16"
+        return network
 
     monkeypatch.setattr("explorer.extractors.backends.has_openvino", lambda: True)
-    monkeypatch.setattr("explorer.extractors.backends.openvino_network", bad)
+    monkeypatch.setattr("explorer.extractors.choice.openvino_network", bad)
     monkeypatch.setattr(timm_networks, "_tower", timm_networks._tower.__wrapped__)
     extractor = load(f"timm:test_resnet/{folder}/test_resnet.pth")
     assert asked == [False, True], "single precision is tried before PyTorch"
