@@ -251,9 +251,9 @@ class _Build:
     def _joined(self, contents: _Contents, parts: list[tuple[Space, np.ndarray | None]]) -> np.ndarray:
         """(u, d) of the distinct contents; the items' own are a view of the parts'."""
         chunks = self._chunks(contents, "Gathering what was seen")
-        weights = [weight for _, weight in self.recipe.features]
-        self.view = link_parts(self.work, [part.folder for part, _ in parts], weights, [rows for _, rows in parts])
-        return np.concatenate([self.view[rows] for rows in chunks])
+        weights, rows = [weight for _, weight in self.recipe.features], [rows for _, rows in parts]
+        self.view = link_parts(self.work, [part.folder for part, _ in parts], weights, rows, len(contents.uids))
+        return np.concatenate([self.view[some] for some in chunks])
 
     def _vectors(self, contents: _Contents, transform: Transform) -> np.ndarray:
         """(u, d) of the distinct contents; the items' own go to vectors.f32.npy."""
@@ -325,10 +325,7 @@ class _Build:
         self._step("Preparing the search", 0, 1)
         if self.view is not None:
             return  # the parts' codes are scanned
-        stored = np.load(self.work / VECTORS, mmap_mode="r", allow_pickle=False)
-        Codes.write(self.work, stored)
-        if len(item) > index.EXACT_SEARCH:
-            index.write_index(index.build_index(stored, self.seed), self.work / "index.faiss")
+        Codes.write(self.work, np.load(self.work / VECTORS, mmap_mode="r", allow_pickle=False))
 
 
 def spread_graph(graph: np.ndarray, reach: np.ndarray, item: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ they are rounded, see `turned`: that halves what is missed (demo: .016 to .008 o
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,6 +17,7 @@ import numpy as np
 from explorer.durable import reserve
 from explorer.errors import BadInput
 from explorer.space.shares import in_shares
+from explorer.space.signs import SPREAD, Signs
 
 FILES = ("codes.i8.npy", "codes.scale.npy", "codes.error.npy")
 _LARGEST = 32_639
@@ -66,7 +68,7 @@ class Codes:
         n, d = vectors.shape
         codes, scale, error = np.empty((n, _padded(d)), np.int8), np.empty(n, np.float32), np.empty((n, 2), np.float32)
         _quantise(vectors, codes, scale, error)
-        return cls(_fixed(codes), _fixed(scale), _fixed(error), d)
+        return cls(fixed(codes), fixed(scale), fixed(error), d)
 
     @staticmethod
     def write(folder: Path, vectors: np.ndarray) -> None:
@@ -88,12 +90,13 @@ class Codes:
             array.flush()
 
     @classmethod
-    def open(cls, folder: Path, d: int, prefix: str = "") -> Self | None:
-        """The codes of a folder, memory-mapped; None where there are none, as in a space of an older version."""
+    def open(cls, folder: Path, d: int, n: int | None = None, prefix: str = "") -> Self | None:
+        """The codes of a folder, memory-mapped; None where there are none, as in a space of an older version. The first
+        `n` rows: a later generation may have added to the same files."""
         files = [folder / f"{prefix}{name}" for name in FILES]
         if not all(file.exists() for file in files):
             return None
-        codes, scale, error = [_fixed(np.load(file, mmap_mode="r", allow_pickle=False)) for file in files]
+        codes, scale, error = [fixed(np.load(file, mmap_mode="r", allow_pickle=False)[:n]) for file in files]
         return cls(codes, scale, error, d)
 
     def __len__(self) -> int:
@@ -115,6 +118,19 @@ class Codes:
     def bounds(self, weights: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
         """(n,) float32: how far each of `approximate` can be from `float32_scores`."""
         return self._bound(self._prepare(weights, bias))
+
+    @cached_property
+    def signs(self) -> Signs:
+        """The rows in one bit a number, made at first use."""
+        return Signs.of(self)
+
+    def estimates(self, query: np.ndarray) -> np.ndarray:
+        """(n,) float32: the scores of a (d,) query from the signs alone, without a bound. See `Signs`."""
+        return self.signs.estimates(query)
+
+    def spread(self, query: np.ndarray) -> float:
+        """How far `estimates` of a (d,) query are off rows of length one, as a standard deviation."""
+        return SPREAD / float(np.sqrt(self.codes.shape[1])) * float(np.linalg.norm(query))
 
     def top(
         self,
@@ -156,9 +172,9 @@ class Codes:
         lengths = np.diag(squares)
         apart = np.sqrt(np.maximum(lengths[:, None] + lengths - 2 * squares, 0)) + 1e-6 * made.length + 2 * made.missed
         rounding = np.array([2 * made.missed + 2 * self._ulps * made.length, 16 * _ULP * (1 + made.largest_bias)])
-        columns = _fixed(np.asarray(weights).T, np.float32)
-        offsets = _fixed(np.zeros(count) if bias is None else bias, np.float32)
-        added = _fixed(np.empty((0, count)) if extra is None else extra, np.float32)
+        columns = fixed(np.asarray(weights).T, np.float32)
+        offsets = fixed(np.zeros(count) if bias is None else bias, np.float32)
+        added = fixed(np.empty((0, count)) if extra is None else extra, np.float32)
         best, again = np.empty(n, np.int64), np.empty(n, np.bool_)
         step = max(_AT_ONCE // count, 1)
         for start in range(0, n, step):
@@ -166,9 +182,9 @@ class Codes:
             scores = self._scan(made, here.start, here.stop)
             if extra is not None:
                 scores += added[here]
-            arrays = (_fixed(vectors[here], np.float32), columns, offsets, added[here], best[here], again[here])
+            arrays = (fixed(vectors[here], np.float32), columns, offsets, added[here], best[here], again[here])
             in_shares(
-                _kernel("decide"), scores.size * 8, scores, self.error[here], _fixed(apart), _fixed(rounding), *arrays
+                _kernel("decide"), scores.size * 8, scores, self.error[here], fixed(apart), fixed(rounding), *arrays
             )
         return best, again
 
@@ -199,11 +215,11 @@ class Codes:
         sums = (128 * words.sum(axis=1, dtype=np.int64)).astype(np.uint32).view(np.int32)  # mod 2^32
         finite = offsets[np.isfinite(offsets)]
         return _Weights(
-            words=_fixed(words, np.int16),
-            octets=_fixed(octets),
-            sums=_fixed(_with_fours(sums)),
-            unit=_fixed(_with_fours(unit)),
-            bias=_fixed(_with_fours(offsets)),
+            words=fixed(words, np.int16),
+            octets=fixed(octets),
+            sums=fixed(_with_fours(sums)),
+            unit=fixed(_with_fours(unit)),
+            bias=fixed(_with_fours(offsets)),
             length=float(np.linalg.norm(exact, axis=1).max()) * (1 + 1e-9),
             missed=float(np.linalg.norm(exact - whole * unit[:, None].astype(np.float64), axis=1).max()) * (1 + 1e-9),
             largest_bias=float(np.abs(finite).max(initial=0)),
@@ -263,7 +279,7 @@ def turned(rows: np.ndarray) -> np.ndarray:
     d = rows.shape[1]
     width = _padded(d)
     padded = np.zeros((len(rows), width))
-    padded[:, :d] = rows * _signs(d)
+    padded[:, :d] = rows * flips(d)
     apart = padded.reshape(len(rows), LANE, width // LANE).transpose(0, 2, 1)
     return (apart @ (hadamard(LANE) / np.sqrt(LANE))).reshape(len(rows), width)
 
@@ -285,7 +301,7 @@ def float32_scores(
     if len(rows) and not 0 <= np.min(rows) <= np.max(rows) < len(vectors):
         raise IndexError(f"There is a row outside 0 to {len(vectors) - 1}.")
     out = np.empty((len(rows), len(columns)), np.float32)
-    arrays = (_fixed(vectors, np.float32), _fixed(rows, np.int64), _fixed(columns), _fixed(offsets), out)
+    arrays = (fixed(vectors, np.float32), fixed(rows, np.int64), fixed(columns), fixed(offsets), out)
     in_shares(_kernel("exact"), out.size * vectors.shape[1], *arrays)
     return out
 
@@ -310,15 +326,21 @@ def largest(values: np.ndarray, k: int, allowed: np.ndarray | None = None) -> np
     return found[np.lexsort((found, -values[found]))[:k]]
 
 
-def _above_sampled(values: np.ndarray, k: int) -> np.ndarray | None:
+def at_least(values: np.ndarray, least: float, room: int) -> tuple[np.ndarray, int]:
+    """The rows of (n,) float32 that are `least` or more, ascending, up to `room` of them; and how many there are."""
     from explorer.space import scan_kernels
 
+    rows, count = scan_kernels.at_least(fixed(values, np.float32), least, room)
+    return rows, int(count)
+
+
+def _above_sampled(values: np.ndarray, k: int) -> np.ndarray | None:
     n = len(values)
     sample = values[:: n // _SAMPLE]
     expected = k * len(sample) / n
     place = int(np.ceil(expected + 4 * np.sqrt(expected) + 4))
     least = np.partition(sample, len(sample) - place)[len(sample) - place]
-    rows, count = scan_kernels.at_least(_fixed(values, np.float32), least, 4 * place * (n // len(sample)) + k)
+    rows, count = at_least(values, least, 4 * place * (n // len(sample)) + k)
     return rows if k <= count == len(rows) else None
 
 
@@ -331,6 +353,7 @@ def warm() -> None:
     codes = Codes.of(vectors)
     codes.decide(weights, np.zeros(2, np.float32), vectors)
     codes.top(weights[:, 0], 3, vectors)
+    codes.estimates(weights[:, 0])
     largest(np.zeros(5 * _SAMPLE, np.float32), 5)
     ring = np.arange(8, dtype=np.int32)
     Spread(((ring + 1) % 8)[:, None], np.full((8, 1), 0.5, np.float32)).column(0)
@@ -340,7 +363,7 @@ def _padded(d: int) -> int:
     return -(-d // LANE) * LANE
 
 
-def _signs(d: int) -> np.ndarray:
+def flips(d: int) -> np.ndarray:
     """(d,) of 1 and -1, the same for ever: stored codes rest on them."""
     mixed = np.arange(1, d + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -349,7 +372,7 @@ def _signs(d: int) -> np.ndarray:
 
 
 def _quantise(vectors: np.ndarray, codes: np.ndarray, scale: np.ndarray, error: np.ndarray) -> None:
-    arrays = (_fixed(vectors, np.float32), _fixed(_signs(vectors.shape[1])), codes, scale, error)
+    arrays = (fixed(vectors, np.float32), fixed(flips(vectors.shape[1])), codes, scale, error)
     in_shares(_kernel("quantise"), vectors.size * 16, *arrays)
 
 
@@ -358,7 +381,7 @@ def _with_fours(values: np.ndarray) -> np.ndarray:
     return np.concatenate([values, np.repeat(values, 4)])
 
 
-def _fixed(array: np.ndarray, kind: Any = None) -> np.ndarray:
+def fixed(array: np.ndarray, kind: Any = None) -> np.ndarray:
     """A plain, contiguous, read-only view: one type of array for the compiler, so that it compiles once."""
     plain = np.ascontiguousarray(array, kind).view(np.ndarray).view()
     plain.flags.writeable = False

@@ -124,6 +124,22 @@ class JoinedCodes:
         found += offsets
         return found
 
+    def estimates(self, query: np.ndarray) -> np.ndarray:
+        """(n,) float32: the scores of a (d,) query from the parts' signs, see `Signs`."""
+        exact = np.asarray(query, np.float64)
+        found = np.zeros(self._n, np.float32)
+        for part in self.parts:
+            found += part.spread(part.codes.estimates(exact[part.columns] * np.float64(part.factor)))
+        if self.lengths is not None:
+            found *= self.lengths
+        return found
+
+    def spread(self, query: np.ndarray) -> float:
+        """See `Codes.spread`: the parts err each on their own."""
+        exact = np.asarray(query, np.float64)
+        parts = [part.factor**2 * part.codes.spread(exact[part.columns]) for part in self.parts]
+        return float(np.linalg.norm(parts))
+
     def bounds(self, weights: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
         """(n,) float32: the parts' bounds, and what adding them up in float32, on both sides, can come to."""
         exact, offsets = _weights(weights, bias, self.d)
@@ -183,19 +199,19 @@ def _weights(weights: np.ndarray, bias: np.ndarray | None, d: int) -> tuple[np.n
 
 
 def link_parts(
-    folder: Path, parts: Sequence[Path], weights: Sequence[float], rows: Sequence[np.ndarray | None]
+    folder: Path, parts: Sequence[Path], weights: Sequence[float], rows: Sequence[np.ndarray | None], n: int
 ) -> JoinedVectors:
-    """Make the view of the parts' folders in the folder of a joined space, and open it.
+    """Make the view of the parts' folders in the folder of a joined space of n rows, and open it.
 
     `rows`: see `_Part.rows`. The files are linked where the disk can, else copied. A row of which a part has nothing
     (all zeros) is made to length one by the others.
     """
     for number, part in enumerate(parts):
         for name in (VECTORS, *FILES):
-            _link(part / name, folder / f"part{number}.{name}")
+            link(part / name, folder / f"part{number}.{name}")
         if rows[number] is not None:
             np.save(folder / f"part{number}.rows.npy", np.asarray(rows[number], np.int32), allow_pickle=False)
-    vectors = open_parts(folder, weights)
+    vectors = open_parts(folder, weights, n)
     lengths = np.ones(len(vectors), np.float32)
     for start in range(0, len(vectors), _BLOCK):
         own = np.linalg.norm(vectors[start : start + _BLOCK], axis=1)
@@ -207,16 +223,17 @@ def link_parts(
     return vectors
 
 
-def open_parts(folder: Path, weights: Sequence[float]) -> JoinedVectors:
-    """The view that `link_parts` made. Raises FileNotFoundError if there is none."""
+def open_parts(folder: Path, weights: Sequence[float], n: int) -> JoinedVectors:
+    """The view of n rows that `link_parts` made. Raises FileNotFoundError if there is none."""
     parts, start = [], 0
     for number, weight in enumerate(weights):
-        vectors = np.load(folder / f"part{number}.{VECTORS}", mmap_mode="r", allow_pickle=False)
-        codes = Codes.open(folder, vectors.shape[1], prefix=f"part{number}.")
-        if codes is None:
-            raise FileNotFoundError(folder / f"part{number}.{FILES[0]}")
         file = folder / f"part{number}.rows.npy"
         rows = np.load(file, allow_pickle=False).astype(np.int64) if file.exists() else None
+        count = n if rows is None else int(rows.max()) + 1  # later generations of a part may have added to its files
+        vectors = np.load(folder / f"part{number}.{VECTORS}", mmap_mode="r", allow_pickle=False)[:count]
+        codes = Codes.open(folder, vectors.shape[1], count, f"part{number}.")
+        if codes is None:
+            raise FileNotFoundError(folder / f"part{number}.{FILES[0]}")
         factor = np.float32(np.sqrt(weight / sum(weights)))
         parts.append(_Part(vectors, codes, factor, rows, slice(start, start + vectors.shape[1])))
         start += vectors.shape[1]
@@ -232,7 +249,8 @@ def whole(folder: Path) -> bool:
 _hard_link = os.link
 
 
-def _link(source: Path, target: Path) -> None:
+def link(source: Path, target: Path) -> None:
+    """The same file under another name; a copy where the disk has no links."""
     try:
         _hard_link(source, target)
     except OSError:  # another disk, or one without links

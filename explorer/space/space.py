@@ -20,8 +20,8 @@ from explorer.collection.own import row_names
 from explorer.durable import read_json
 from explorer.errors import BadInput, NotFound
 from explorer.space.cards import ClusterCard, make_cards
-from explorer.space.codes import Codes, float32_scores
-from explorer.space.index import nearest, read_index
+from explorer.space.codes import Codes
+from explorer.space.index import search
 from explorer.space.joined import VECTORS, JoinedCodes, open_parts
 from explorer.space.recipe import SpaceRecipe, Transform
 from explorer.space.spread import Spread
@@ -54,8 +54,8 @@ class Space:
         self.uids, self.hashes = Names(rows["uid"]), Names(rows["content_hash"])
         self.rows = Places(self.uids)
         weights = [weight for _, weight in self.recipe.features]
-        self._parts = None if (folder / VECTORS).exists() else open_parts(folder, weights)
-        self.vectors = cast(np.ndarray, self._parts) if self._parts else _mapped(folder / VECTORS)
+        self._parts = None if (folder / VECTORS).exists() else open_parts(folder, weights, len(self.uids))
+        self.vectors = cast(np.ndarray, self._parts) if self._parts else _mapped(folder / VECTORS, len(self.uids))
         """(n, d) float32 rows of length one. Of a joined space they may lie in those of its parts (`JoinedVectors`):
         then picking rows, `@`, `shape` and `numpy.asarray` are what there is."""
         self.neighbours: np.ndarray = np.load(folder / "neighbours.npy", mmap_mode="r", allow_pickle=False)
@@ -66,9 +66,9 @@ class Space:
         with np.load(folder / "transform.npz", allow_pickle=False) as stored:
             self.fitted = Transform.from_arrays(self.recipe, stored)
             self.centres: np.ndarray = stored["centres"]
-        self._index = read_index(folder / "index.faiss") if (folder / "index.faiss").exists() else None
         self._cards: dict[tuple[str, str], list[ClusterCard]] = {}
-        self._codes = Codes.open(folder, self.vectors.shape[1]) if self._parts is None else JoinedCodes(self._parts)
+        n, d = self.vectors.shape
+        self._codes = Codes.open(folder, d, n) if self._parts is None else JoinedCodes(self._parts)
         self._spread: Spread | None = None
         self._items: tuple[int, pd.DataFrame] | None = None
         self._lock = threading.Lock()
@@ -78,25 +78,22 @@ class Space:
     def __len__(self) -> int:
         return len(self.uids)
 
-    def search(self, query: int | np.integer | np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def search(
+        self, query: int | np.integer | np.ndarray, k: int, allowed: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The k rows nearest to a row number (which finds itself too), a (d,) vector or (m, d) vectors of this space.
 
-        Returns rows int64 and scores float32 (inner products), largest first: (k',), or (m, k') for (m, d), with
-        k' = min(k, n).
+        Returns rows int64 and scores float32 (inner products), largest first, equal ones in the order of the rows:
+        (k',), or (m, k') for (m, d), with k' = min(k, n). `allowed` (n,) bool keeps only some rows. Exact up to a size,
+        see `index.search`.
         """
         vectors = self.vectors[int(query)] if np.ndim(query) == 0 else np.asarray(query, np.float32)
         if vectors.shape[-1] != self.vectors.shape[1]:
             raise BadInput(f"A vector here has {self.vectors.shape[1]} numbers, not {vectors.shape[-1]}.")
-        queries = np.atleast_2d(vectors)
-        found = nearest(self.vectors, queries, k, self._index) if self._parts is None else self._scanned(queries, k)
-        rows, scores = found
-        return (rows, scores) if vectors.ndim == 2 else (rows[0], scores[0])
-
-    def _scanned(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """`nearest` by scans of the codes, for vectors that lie in parts."""
-        rows = np.stack([self.codes.top(query, k, self.vectors) for query in queries])
-        pairs = zip(rows, queries, strict=True)
-        return rows, np.stack([float32_scores(self.vectors, some, query[:, None])[:, 0] for some, query in pairs])
+        found = [search(self.codes, self.vectors, one, k, allowed) for one in np.atleast_2d(vectors)]
+        if vectors.ndim == 1:
+            return found[0]
+        return np.stack([rows for rows, _ in found]), np.stack([scores for _, scores in found])
 
     def transform(self, raw: list[np.ndarray]) -> np.ndarray:
         """One (m, dim) array for each feature of the recipe to (m, d) vectors of this space. Raises BadInput."""
@@ -250,8 +247,9 @@ def remove_space(dataset: Dataset, key: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _mapped(path: Path) -> np.ndarray:
-    vectors: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+def _mapped(path: Path, n: int) -> np.ndarray:
+    """The first n rows: a later generation may have added to the same file."""
+    vectors: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)[:n]
     return vectors
 
 

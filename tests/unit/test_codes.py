@@ -237,7 +237,7 @@ def test_codes_miss_little(space: Space) -> None:
 
 
 def test_the_signs_are_those_that_stored_codes_rest_on() -> None:
-    assert codes._signs(12).tolist() == [-1, -1, 1, -1, 1, -1, 1, -1, -1, -1, -1, 1]
+    assert codes.flips(12).tolist() == [-1, -1, 1, -1, 1, -1, 1, -1, -1, -1, -1, 1]
 
 
 def test_what_does_not_fit_is_refused(space: Space) -> None:

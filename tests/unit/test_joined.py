@@ -122,7 +122,7 @@ def parts_of(rng: np.random.Generator, n: int, folder: Path, mapped: bool) -> Jo
         folders.append(place)
         rows.append(rng.permutation(n + 5)[:n] if number == 1 and mapped else None)
     (folder / "joined").mkdir()
-    return link_parts(folder / "joined", folders, (3.0, 1.0, 0.2), rows)
+    return link_parts(folder / "joined", folders, (3.0, 1.0, 0.2), rows, n)
 
 
 @pytest.fixture(params=["in the same order", "in orders of their own"])
@@ -134,7 +134,7 @@ def test_a_row_of_which_a_part_has_nothing_is_of_length_one_too(pieces: JoinedVe
     lengths = np.linalg.norm(pieces, axis=1)
     assert np.allclose(lengths, 1, atol=1e-5) or (lengths[~np.isclose(lengths, 1, atol=1e-5)] == 0).all()
     assert pieces.lengths is not None
-    again = open_parts(tmp_path / "joined", (3.0, 1.0, 0.2))
+    again = open_parts(tmp_path / "joined", (3.0, 1.0, 0.2), len(pieces))
     assert np.array_equal(np.asarray(again), np.asarray(pieces))
 
 
@@ -158,6 +158,13 @@ def test_the_bound_of_the_sum_holds(pieces: JoinedVectors, count: int) -> None:
     assert np.array_equal(codes.bounds(weights, bias), bound)
     some = rng.permutation(700)[:90]
     assert np.array_equal(float32_scores(pieces, some, weights, bias), ours[some]), "whichever others are asked for"
+
+
+def test_estimates_are_the_sum_of_the_parts(pieces: JoinedVectors) -> None:
+    vectors, codes = np.asarray(pieces), JoinedCodes(pieces)
+    errors = np.stack([codes.estimates(query) - vectors @ query for query in vectors[:30]])
+    assert abs(errors.mean()) < 0.02
+    assert errors.std() < 0.12
 
 
 def test_orders_and_decisions_are_those_of_float32(pieces: JoinedVectors) -> None:

@@ -294,12 +294,12 @@ def test_a_killed_build_leaves_the_last_generation(dataset: Dataset) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["g000001", "g000002", "manifest.json"]
 
 
-def test_above_a_size_search_goes_through_an_index(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = build_space(dataset, RECIPE)
-    monkeypatch.setattr("explorer.space.index.EXACT_SEARCH", 50)
-    indexed = build_space(dataset, RECIPE, refit=True)
-    assert (indexed.folder / "index.faiss").exists()
-    assert np.array_equal(indexed.search(4, 5)[0], plain.search(4, 5)[0])
+def test_above_a_size_search_goes_by_signs(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    space = build_space(dataset, RECIPE)
+    plain = space.search(4, 5)
+    monkeypatch.setattr("explorer.space.index.EXACT", 0)
+    assert all(np.array_equal(*pair) for pair in zip(space.search(4, 5), plain, strict=True))
+    assert space.search(np.stack([space.vectors[4]] * 2), 5)[0].shape == (2, 5)
 
 
 @pytest.mark.parametrize("features", [(), (("a", 0.0),), (("a", -1.0),)])

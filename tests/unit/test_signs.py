@@ -1,0 +1,51 @@
+"""Estimates from signs: without bias, of a known spread, the same one query at a time and many at once."""
+
+import numpy as np
+import pytest
+
+from explorer.space.codes import Codes
+from explorer.space.recipe import normalised
+from explorer.space.signs import Signs
+
+
+def rows(n: int, d: int) -> np.ndarray:
+    """(n, d) unit rows, most of whose length is in a few numbers, as networks have it."""
+    rng = np.random.default_rng(d)
+    made = rng.normal(size=(n, d)) * np.exp(-np.arange(d) / 40)
+    return normalised((made[rng.integers(0, n, n)] + 0.5 * made).astype(np.float32))
+
+
+@pytest.mark.parametrize("d", [64, 512, 1_280])
+def test_estimates_are_right_on_average(d: int) -> None:
+    vectors = rows(4_005, d)
+    codes, errors = Codes.of(vectors), []
+    for query in vectors[:20]:
+        errors.append(codes.estimates(query) - vectors @ query)
+    assert abs(np.mean(errors)) < 0.01
+    assert np.std(errors) < 1.3 * codes.spread(vectors[0])
+
+
+def test_many_queries_at_once_reach_the_same_rows() -> None:
+    vectors = rows(20_003, 128)
+    signs = Signs.of(Codes.of(vectors))
+    for query, found in zip(vectors[:9], signs.likely(vectors[:9], 200), strict=True):
+        assert found is not None
+        assert 60 < len(found) < 600
+        estimates = signs.estimates(query)
+        best = np.argsort(-estimates, kind="stable")[: len(found)]
+        assert estimates[found].min() >= estimates[np.setdiff1d(np.arange(20_003), found)].max()
+        assert set(best.tolist()) == set(found.tolist())
+
+
+def test_too_many_equal_rows_are_said_to_be() -> None:
+    vectors = rows(20_000, 64)
+    vectors[:9_000] = vectors[0]
+    first, other = Signs.of(Codes.of(vectors)).likely(vectors[[0, 15_000]], 100)
+    assert first is None
+    assert other is None or 15_000 in other
+
+
+def test_rows_of_nothing_are_estimated_as_nothing() -> None:
+    vectors = rows(30, 100)
+    vectors[4] = 0
+    assert Codes.of(vectors).estimates(vectors[0])[4] == 0
