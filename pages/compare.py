@@ -23,7 +23,7 @@ rt, dataset, space = view.rt, view.dataset, view.space
 questions = {question.id: question.name for question in rt.questions.list(dataset.id)}
 question_id = attribute = ""
 if questions:
-    with st.sidebar:
+    with view.controls:
         question_id = state.choose("q", "Question", questions)
     state.put(q=question_id)
 
@@ -43,7 +43,7 @@ judgement = None
 if question_id:
     question = rt.questions.get(question_id)
     if question.kind == "attributes":
-        with st.sidebar:
+        with view.controls:
             attribute = state.choose("attr", "Which of the answers", {one.id: one.name for one in question.classes})
     judgement = judged()
 

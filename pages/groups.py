@@ -14,7 +14,7 @@ AT_ONCE = 10  # cards drawn before more are asked for: each is a component of it
 view = state.open_view("groups")
 rt, dataset, space = view.rt, view.dataset, view.space
 may_label = state.open_to(view.person, "label", dataset.id)
-with st.sidebar:
+with view.controls:
     how = state.choose("how", "Grouping", METHODS)
 
 cards = rt.cluster_cards(dataset.id, space.key, how)

@@ -30,7 +30,7 @@ if not questions:
     st.stop()
 
 whole = state.can("look", dataset.id)
-with st.sidebar:
+with view.controls:
     more = {NEW: "A new question…"} if may_ask else {}
     question_id = next(iter(questions))
     if len(questions) > 1 or may_ask or whole:
@@ -60,7 +60,7 @@ def chosen_set() -> dict[str, str] | None:
         return None
 
 
-with st.sidebar:
+with view.controls:
     guess = st.toggle("Show the guess before I answer", value=state.get("guess") == "1", help="For checking.")
     state.put(guess="1" if guess else None)
     if shows_results:

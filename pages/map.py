@@ -16,7 +16,7 @@ SHOWN = 240
 view = state.open_view("map")
 rt, dataset, space = view.rt, view.dataset, view.space
 
-with st.sidebar:
+with view.controls:
     by = state.choose("by", "Colour by", options(rt, dataset, space))
     names = st.toggle("Names of groups on the map", value=True)
 

@@ -27,7 +27,7 @@ if not questions:
         bring_in(rt, dataset)
     st.stop()
 
-with st.sidebar:
+with view.controls:
     question_id = state.choose("q", "Question", questions)
 state.put(q=question_id)
 state.require("look", dataset.id, question_id)

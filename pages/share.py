@@ -51,7 +51,7 @@ with away:
             state.put(sel=None)
             selected = ""
     if not selected:
-        query = state.link_query(f=state.get("f"))
+        query = state.link_query(f=state.get("f"), space=space.key)
         which = "what the filter lets through" if Filter.parse(state.get("f")) else "the whole collection"
         st.write(f"Nothing is circled on the map, so these hold {which}: {int(view.mask.sum()):,} pictures.")
     with st.container(horizontal=True):

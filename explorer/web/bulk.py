@@ -23,12 +23,12 @@ from explorer.space import Space
 from explorer.web import views
 from explorer.web.filters import Filter
 from explorer.web.sets import picture_set
+from explorer.web.shelf import shelf
 
 if TYPE_CHECKING:
     from explorer.web.runtime import Runtime
 
 MOST_BULK = 50_000
-MOST_SHOWN_HELD = 64
 _one_at_a_time = threading.Lock()
 """A request and its retry must not expand the same set side by side: the second would see what the first changed."""
 
@@ -158,23 +158,9 @@ def answered_rows(rt: "Runtime", question: Question, space: Space, class_id: str
 
 
 def shown_rows(rt: "Runtime", dataset: Dataset, space: Space, text: str | None) -> np.ndarray:
-    """(n,) bool: rows of the space whose pictures are still there and pass the filter of the page. Kept: every key
-    press asks again."""
-    key = (dataset.id, space.key, text or "")
-    versions = (dataset.generation, space.generation)
-    found = rt.shown.get(key)
-    if found is None or found[0] != versions:
-        while len(rt.shown) >= MOST_SHOWN_HELD:
-            rt.shown.pop(next(iter(rt.shown)), None)
-        found = rt.shown[key] = versions, _shown_rows(dataset, space, text)
-    return found[1]
-
-
-def _shown_rows(dataset: Dataset, space: Space, text: str | None) -> np.ndarray:
-    items = views.space_items(dataset, space)
-    present = (items["status"] == "ok").to_numpy()
-    wanted = Filter.parse(text)
-    return present & wanted.mask(items) if wanted else present
+    """(n,) bool: rows of the space whose pictures are still there and pass the filter of the page; the same array until
+    something changes. Raises BadInput, NotFound for a filter that cannot be."""
+    return shelf(rt, dataset, space).shown(Filter.parse(text))
 
 
 def _event_id(batch_id: str, uid: str) -> str:

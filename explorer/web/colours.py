@@ -1,15 +1,16 @@
 """What the dots of the map are coloured by, as one byte a dot and a legend."""
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from explorer.collection.dataset import Dataset
+from explorer.collection.facets import Facet
 from explorer.errors import BadInput
 from explorer.space import Space
-from explorer.web.filters import column_text
+from explorer.web.shelf import shelf
 
 if TYPE_CHECKING:
     from explorer.web.runtime import Runtime
@@ -21,6 +22,7 @@ PALETTE = (
     "#d64545", "#5f7f8c", "#b58ad6", "#1f5fa8", "#8f8f2f", "#e693a8", "#4fb8a8", "#7f5f4f", "#a8b84f", "#56568f",
 )  # fmt: skip
 REST = "#9aa5a1"
+_YEAR = 365.2425 * 86_400
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def colouring(rt: "Runtime", dataset: Dataset, space: Space, by: str) -> Colouri
     if kind == "none" or not by:
         return Colouring("none", "", "none", np.full(n, NO_VALUE, np.uint8))
     if kind == "column":
-        return _column(dataset, space, rest)
+        return _column(rt, dataset, space, rest)
     if kind == "cluster":
         return _clusters(rt, dataset, space, rest)
     if kind in ("answer", "guess", "score"):
@@ -56,7 +58,7 @@ def colouring(rt: "Runtime", dataset: Dataset, space: Space, by: str) -> Colouri
 
 def options(rt: "Runtime", dataset: Dataset, space: Space) -> dict[str, str]:
     """Everything the map can be coloured by: name for the link, words for the screen."""
-    found = {f"column:{name}": name for name in dataset.columns() if _useful(dataset, name)}
+    found = {f"column:{name}": name for name in dataset.columns() if _useful(rt, dataset, space, name)}
     found |= {"cluster:kmeans": "groups (even)", "cluster:hdbscan": "groups (dense)"}
     for question in rt.questions.list(dataset.id):
         found[f"guess:{question.id}"] = f"{question.name} — best guess"
@@ -64,35 +66,36 @@ def options(rt: "Runtime", dataset: Dataset, space: Space) -> dict[str, str]:
     return found | {"none": "nothing"}
 
 
-def _useful(dataset: Dataset, name: str) -> bool:
-    series = dataset.present()[f"meta:{name}"]
-    return pd.api.types.is_numeric_dtype(series) or series.nunique() <= max(MOST_CLASSES, 0.2 * len(series))
+def _useful(rt: "Runtime", dataset: Dataset, space: Space, name: str) -> bool:
+    facet = shelf(rt, dataset, space).facet(f"@column:{name}")[1]
+    return facet.kind != "values" or len(facet.values) <= max(MOST_CLASSES, 0.2 * len(facet.codes))
 
 
-def _column(dataset: Dataset, space: Space, name: str) -> Colouring:
+def _column(rt: "Runtime", dataset: Dataset, space: Space, name: str) -> Colouring:
     if name not in dataset.columns():
         raise BadInput(f"This collection has no column '{name}' (any more); choose another colour.")
-    rows = space.items(dataset)
-    series = rows[f"meta:{name}"]
-    by = f"column:{name}"
-    if pd.api.types.is_numeric_dtype(series) and series.nunique() > 12:
-        codes, low, high = _scaled(series.to_numpy(float, na_value=np.nan))
-        return Colouring(by, name, "number", codes, {"min": low, "max": high}, _version(dataset, space))
-    return _categories(by, name, column_text(rows, name), _version(dataset, space))
+    facet = shelf(rt, dataset, space).facet(f"@column:{name}")[1]
+    by, version = f"column:{name}", _version(dataset, space)
+    if facet.numbers is not None:
+        codes, low, high = _scaled(facet.numbers)
+        if facet.kind == "dates":
+            low, high = (1970 + math.floor(end / _YEAR) for end in (low, high))
+        return Colouring(by, name, "number", codes, {"min": low, "max": high}, version)
+    return _categories(by, name, facet, version)
 
 
-def _categories(by: str, title: str, values: pd.Series, version: str) -> Colouring:
-    counts = values[values != ""].value_counts()
-    shown = sorted(counts.index[:MOST_CLASSES], key=lambda value: (-counts[value], str(value)))
-    legend = [_entry(str(value), int(counts[value]), place) for place, value in enumerate(shown)]
-    place_of = {value: place for place, value in enumerate(shown)}
-    rest = len(counts) > len(shown)
-    if rest:
-        other = int(counts.iloc[MOST_CLASSES:].sum())
+def _categories(by: str, title: str, facet: Facet, version: str) -> Colouring:
+    filled = [value for value in facet.values if value]
+    counts = np.bincount(facet.codes, minlength=len(facet.values))
+    shown = filled if len(filled) <= MOST_CLASSES else filled[:MOST_CLASSES]
+    legend = [_entry(value, int(counts[place]), place) for place, value in enumerate(shown)]
+    code_of = np.full(len(facet.values), NO_VALUE, np.uint8)
+    code_of[: len(shown)] = np.arange(len(shown))
+    if len(filled) > len(shown):
+        code_of[len(shown) : len(filled)] = len(shown)
+        other = int(counts[len(shown) : len(filled)].sum())
         legend.append({"label": "all others", "count": other, "colour": REST})
-    fallback = len(shown) if rest else NO_VALUE
-    codes = values.map(lambda v: NO_VALUE if v == "" else place_of.get(v, fallback)).to_numpy().astype(np.uint8)
-    return Colouring(by, title, "category", codes, legend, version)
+    return Colouring(by, title, "category", code_of[facet.codes], legend, version)
 
 
 def _clusters(rt: "Runtime", dataset: Dataset, space: Space, method: str) -> Colouring:

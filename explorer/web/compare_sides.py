@@ -8,6 +8,7 @@ import streamlit as st
 from explorer.errors import NotFound
 from explorer.space import Space
 from explorer.web import looks_work, selections, state, views, watching
+from explorer.web.bulk import shown_rows
 from explorer.web.colours import colouring, options
 from explorer.web.compare_asked import Side, sides
 from explorer.web.components.gallery import gallery
@@ -63,9 +64,8 @@ def two_maps(view: View, left: Space, right: Space, question_id: str = "") -> No
 
     def lassoed(side: int, event: dict) -> None:
         space = both[side]
-        items = views.space_items(dataset, space)
         inside = points_in_polygon(space.xy, event["polygon"])
-        inside &= view.filter.mask(items) & (items["status"] == "ok").to_numpy()
+        inside &= shown_rows(rt, dataset, space, str(view.filter))
         if event.get("hidden_codes"):
             inside &= ~np.isin(colouring(rt, dataset, space, event["by"]).codes, event["hidden_codes"])
         rows = np.flatnonzero(inside)

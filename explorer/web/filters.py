@@ -1,23 +1,29 @@
 """Which pictures a view shows: a small filter that fits into a link."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
+from explorer.collection.facets import Condition
 from explorer.errors import BadInput
 
 MAX_LENGTH = 4_000
+MOST_CONDITIONS = 40
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Pictures whose columns hold one of the named values and whose caption or name contains the words."""
+    """Pictures whose facets say what is asked of each, and whose caption or name contains all the words.
 
-    values: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    A facet goes by the name of its column; what is no column has a name that begins with @ (see `shelf`). `values` are
+    alternatives, and so is a number or date `between` two ends; `has` is part of a text.
+    """
+
+    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     words: str = ""
+    between: Mapping[str, tuple[float | str | None, float | str | None]] = field(default_factory=dict)
+    has: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str | None) -> "Filter":
@@ -28,9 +34,13 @@ class Filter:
             if len(text) > MAX_LENGTH:
                 raise ValueError("too long")
             raw: Any = json.loads(text)
-            values = {str(k): tuple(str(v) for v in vs) for k, vs in raw.get("in", {}).items()}
-            return cls(values, str(raw.get("words", "")))
-        except (ValueError, AttributeError, TypeError) as error:
+            values = {str(k): tuple(str(v) for v in vs) for k, vs in raw.get("in", {}).items() if vs}
+            between = {str(k): _ends(ends) for k, ends in raw.get("between", {}).items()}
+            has = {str(k): str(part) for k, part in raw.get("has", {}).items() if part}
+            if len(values) + len(between) + len(has) > MOST_CONDITIONS:
+                raise ValueError(f"more than {MOST_CONDITIONS} conditions")
+            return cls(values, str(raw.get("words", "")).strip(), between, has)
+        except (ValueError, AttributeError, TypeError, RecursionError) as error:
             raise BadInput(f"The filter in this link is damaged ({error}); remove 'f=…' from the address.") from error
 
     def __str__(self) -> str:
@@ -39,39 +49,34 @@ class Filter:
         state: dict[str, Any] = {}
         if self.values:
             state["in"] = {k: list(v) for k, v in self.values.items()}
+        if self.between:
+            state["between"] = {k: list(v) for k, v in self.between.items()}
+        if self.has:
+            state["has"] = dict(self.has)
         if self.words:
             state["words"] = self.words
         return json.dumps(state, separators=(",", ":"), ensure_ascii=False)
 
     def __bool__(self) -> bool:
-        return bool(self.values or self.words)
+        return bool(self.values or self.words or self.between or self.has)
 
-    def mask(self, items: pd.DataFrame) -> np.ndarray:
-        """(len(items),) bool. A column that is gone filters nothing out."""
-        keep = np.ones(len(items), bool)
-        for column, wanted in self.values.items():
-            if f"meta:{column}" in items:
-                keep &= column_text(items, column).isin(wanted).to_numpy()
-        for word in self.words.lower().split():
-            found = items["caption"].str.lower().str.contains(word, regex=False)
-            found |= items["uid"].str.lower().str.contains(word, regex=False)
-            keep &= found.to_numpy(bool)
-        return keep
+    def conditions(self) -> dict[str, Condition]:
+        """What is asked of each facet, by its name."""
+        names = dict.fromkeys([*self.values, *self.between, *self.has])
+        return {
+            name: Condition(self.values.get(name, ()), self.between.get(name), self.has.get(name, "")) for name in names
+        }
 
-
-def column_text(items: pd.DataFrame, column: str) -> pd.Series:
-    """One of the user's columns as text; missing values are the empty text."""
-    series = items[f"meta:{column}"]
-    return series.astype("object").where(series.notna(), "").map(_plain)
+    def without(self, name: str) -> "Filter":
+        """The same without what is asked of one facet."""
+        parts = ({k: v for k, v in part.items() if k != name} for part in (self.values, self.between, self.has))
+        values, between, has = parts
+        return Filter(values, self.words, between, has)  # type: ignore[arg-type]
 
 
-def _plain(value: Any) -> str:
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
-
-
-def choices(items: pd.DataFrame, column: str, most: int = 60) -> list[tuple[str, int]]:
-    """The values of a column with their counts, most frequent first, the empty value left out."""
-    counts = column_text(items, column).value_counts()
-    return [(str(value), int(count)) for value, count in counts.items() if value != ""][:most]
+def _ends(ends: Any) -> tuple[float | str | None, float | str | None]:
+    low, high = ends
+    for end in (low, high):
+        if isinstance(end, bool) or not (end is None or isinstance(end, int | float | str)):
+            raise ValueError(f"{end} is no end of a range")
+    return low, high

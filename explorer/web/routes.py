@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import anyio.to_thread
+import numpy as np
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -18,10 +19,10 @@ from explorer.collection.images import full_jpeg
 from explorer.errors import BadInput, Busy, ExplorerError, NotFound, Refused, Unavailable
 from explorer.sharing import exports
 from explorer.sharing.access import Person, Scope, authorise, may
-from explorer.web import downloads, gate, views
+from explorer.web import downloads, filtering, gate, views
 from explorer.web.answering import batch, news, order, record
+from explorer.web.bulk import shown_rows
 from explorer.web.colours import colouring
-from explorer.web.filters import Filter
 from explorer.web.listed import list_file
 from explorer.web.recent import recent
 from explorer.web.runtime import Runtime, runtime
@@ -164,13 +165,20 @@ def item_json(call: Call) -> Response:
 
 @rule("map/{space}/{gen}/points.bin", "look")
 def points(call: Call) -> Response:
-    space = _space(call)
-    xy = space.xy.astype("<f4")
-    wanted = Filter.parse(call.query.get("f"))
-    if wanted:
-        xy = xy.copy()
-        xy[~wanted.mask(views.space_items(call.rt.dataset(call.dataset), space))] = float("nan")
-    return _bytes(xy.tobytes())
+    return _bytes(_space(call).xy.astype("<f4").tobytes())
+
+
+@rule("map/{space}/{gen}/shown.bin", "look")
+def shown(call: Call) -> Response:
+    """For each picture of a map one bit, the first of a byte its highest: whether it passes the filter `f`."""
+    keep = shown_rows(call.rt, call.rt.dataset(call.dataset), _space(call), call.query.get("f"))
+    headers = {**FRESH, "content-encoding": "identity"}
+    return Response(np.packbits(keep).tobytes(), media_type="application/octet-stream", headers=headers)
+
+
+@rule("filter.json", "look")
+def filter_json(call: Call) -> Response:
+    return JSONResponse(filtering.panel(call.rt, call.dataset, call.query), headers=FRESH)
 
 
 @rule("map/{space}/{gen}/hashes.bin", "look")

@@ -7,6 +7,7 @@ names their generation has changed; whoever still holds an older one goes on rea
 import functools
 import os
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,9 @@ class Runtime:
         self.live = LiveQuestions(self.catalog, self.space, self.answers)
         self.claims = ClaimStore(self.catalog)
         self.bulletin = Bulletin(self.catalog)
-        self.shown: dict[tuple[str, str, str], Any] = {}
-        """Which rows of a space a page shows, by dataset, space and filter (see `bulk.shown_rows`)."""
+        self.shelves: OrderedDict[tuple[str, str], Any] = OrderedDict()
+        """What the pictures of a space can be filtered by, by dataset and space (see `shelf.shelf`)."""
+        self.shelves_lock = threading.Lock()
         self._lock = threading.Lock()
         self._held: dict[tuple[str, ...], tuple[Any, Any]] = {}
         self._extractors: dict[str, Extractor] = {}

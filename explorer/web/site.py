@@ -37,7 +37,8 @@ METHODS = {"kmeans": "Even: every picture in one", "hdbscan": "Dense: the rest s
 LARGE_LEAST, LARGE_MOST = 256, 2_400
 _ABSOLUTE = re.compile(r"^(file:|~?/[^/]+/|[A-Za-z]:[\\/]|\\\\)")
 _MAP = tuple(
-    f"map/{part}.js" for part in ("points", "renderer", "legend", "thumbnails", "gestures", "card", "map", "selecting")
+    f"map/{part}.js"
+    for part in "points renderer legend thumbnails gestures card map selecting filtering".split()
 )
 
 

@@ -11,16 +11,16 @@ from typing import Any
 from urllib.parse import urlencode
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from explorer.collection.dataset import Dataset
 from explorer.errors import ExplorerError, NotFound, Refused
 from explorer.sharing.access import Person, Scope, authorise, may
 from explorer.space import Space
-from explorer.web import views
-from explorer.web.filters import Filter, choices
+from explorer.web.components.filter_panel import filter_panel
+from explorer.web.filters import Filter
 from explorer.web.runtime import Runtime, runtime
+from explorer.web.shelf import shelf
 
 SHARED = ("d", "s", "f")
 PAGE_KEYS: dict[str, tuple[str, ...]] = {
@@ -50,9 +50,10 @@ class View:
     person: Person
     dataset: Dataset
     space: Space
-    items: pd.DataFrame
     mask: np.ndarray
     filter: Filter
+    controls: Any
+    """The place in the sidebar for what the page itself lets choose: above the filter, which can be long."""
 
     @property
     def filtered(self) -> bool:
@@ -230,37 +231,35 @@ def open_view(page: str) -> View:
         else:
             key = get("s") if get("s") in named else next(iter(named))
         space = rt.space(dataset_id, key)
-        chosen = _filter_controls(dataset) if whole else Filter()  # its choices tell of pictures not asked about
-    items = views.space_items(dataset, space)
-    mask = chosen.mask(items) & (items["status"] == "ok").to_numpy()
-    return View(rt, person, dataset, space, items, mask, chosen)
+        controls = st.container()
+        if whole:
+            chosen, mask = _filter_controls(rt, dataset, space)
+        else:  # its choices tell of pictures not asked about
+            chosen, mask = Filter(), shelf(rt, dataset, space).shown(Filter())
+    return View(rt, person, dataset, space, mask, chosen, controls)
 
 
-def _filter_controls(dataset: Dataset) -> Filter:
-    current = Filter.parse(get("f"))
-    items = dataset.present()
-    columns = [name for name in dataset.columns() if 1 < items[f"meta:{name}"].nunique() <= 200]
-    with st.expander("Filter" + (" (on)" if current else ""), expanded=bool(current), icon=":material/filter_alt:"):
-        words = st.text_input("Words in the caption", value=current.words, placeholder="for example: tree")
-        values: dict[str, tuple[str, ...]] = {}
-        for column in columns[:6]:
-            found = dict(choices(items, column))
-            before = [value for value in current.values.get(column, ()) if value in found]
-            picked = st.multiselect(column, list(found), default=before, format_func=partial(_counted, found))
-            if picked:
-                values[column] = tuple(picked)
-        chosen = Filter(values, words.strip())
-    if str(chosen) != str(current):
-        put(f=str(chosen))
-    return chosen
+def _filter_controls(rt: Runtime, dataset: Dataset, space: Space) -> tuple[Filter, np.ndarray]:
+    """The filter of the link, with its panel, and what it lets through. One that names what is gone is taken out."""
+    try:
+        chosen = Filter.parse(get("f"))
+        mask = shelf(rt, dataset, space).shown(chosen)
+    except ExplorerError as error:
+        shown(error)
+        put(f=None)
+        chosen, mask = Filter(), shelf(rt, dataset, space).shown(Filter())
+    filter_panel(
+        dataset=dataset.id, space=space.key, filter=str(chosen), key=f"filter-{dataset.id}", on_filter=_filtered
+    )
+    return chosen, mask
+
+
+def _filtered(text: str) -> None:
+    put(f=text)
 
 
 def _called(names: dict[str, str], name: str) -> str:
     return names.get(name, name)
-
-
-def _counted(counts: dict[str, int], value: str) -> str:
-    return f"{value} ({counts.get(value, 0):,})"
 
 
 def empty(title: str, text: str, page: str | None = None) -> None:

@@ -12,6 +12,7 @@ from explorer.space import Space
 from explorer.web import selections
 from explorer.web.colours import NO_VALUE, REST, Colouring
 from explorer.web.filters import Filter
+from explorer.web.shelf import shelf
 
 if TYPE_CHECKING:
     from explorer.web.runtime import Runtime
@@ -65,12 +66,16 @@ def space_items(dataset: Dataset, space: Space) -> pd.DataFrame:
 
 
 def selected_items(rt: "Runtime", dataset: Dataset, query: dict[str, str]) -> pd.DataFrame:
-    """The items that `sel` (a kept selection) or `f` (a filter) or neither (all) name."""
+    """The items that `sel` (a kept selection) or `f` (a filter, in the map of `space`) or neither (all) name."""
     if query.get("sel"):
         uids, _ = selections.load(rt.catalog, dataset.id, query["sel"])
         return selections.items_of(dataset, uids)
-    items = dataset.present()
-    return items[Filter.parse(query.get("f")).mask(items)].reset_index(drop=True)
+    wanted = Filter.parse(query.get("f"))
+    if not wanted:
+        return dataset.present()
+    first = next((info.key for info in rt.space_keys(dataset.id)), "")
+    space = rt.space(dataset.id, query.get("space") or first)
+    return space.items(dataset)[shelf(rt, dataset, space).shown(wanted)].reset_index(drop=True)
 
 
 def map_page(dataset: Dataset, space: Space, chosen: Colouring) -> str:

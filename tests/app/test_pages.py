@@ -89,13 +89,14 @@ def test_a_link_to_things_that_are_gone_is_a_sentence_not_a_crash(demo_copy):
 
 
 def test_a_filter_narrows_the_page_and_stays_in_the_link(demo_copy):
-    app = opened("map", d="demo")
-    folder = next(box for box in app.multiselect if box.label == "folder")
-    value = folder.options[0].rsplit(" (", 1)[0]
-    folder.set_value([value]).run()
+    app = opened("map", d="demo", f='{"in":{"folder":["food"]}}')
     assert not app.exception
-    assert " of 1,502 pictures" in said(app)
-    assert value in str(app.query_params["f"])
+    assert "230 of 1,502 pictures" in said(app)
+    assert "food" in str(app.query_params["f"])
+    app = opened("map", d="demo", f='{"in":{"@kmeans:gone.1":["2"]}}')
+    assert "no space 'gone'" in app.error[0].value
+    assert "f" not in app.query_params
+    assert "1,502 pictures" in said(app)
 
 
 def test_a_question_is_made_and_a_damaged_one_is_refused(demo_copy):

@@ -152,11 +152,13 @@ def total(request: Request) -> int:
 
 
 def points(request: Request) -> Response:
-    xy = world(total(request))[0]
-    if request.query_params.get("f"):
-        xy = xy.copy()
-        xy[::2] = np.nan
-    return binary(xy.tobytes())
+    return binary(world(total(request))[0].tobytes())
+
+
+def shown(request: Request) -> Response:
+    """The filter of this world lets every second picture through."""
+    keep = np.arange(total(request)) % 2 == 1
+    return binary(np.packbits(keep).tobytes())
 
 
 def hashes(request: Request) -> Response:
@@ -297,6 +299,7 @@ async def control(request: Request) -> Response:
 
 ROUTES = [
     Route("/x/demo/map/{space}/{gen}/points.bin", points),
+    Route("/x/demo/map/{space}/{gen}/shown.bin", shown),
     Route("/x/demo/map/{space}/{gen}/hashes.bin", hashes),
     Route("/x/demo/map/{space}/{gen}/colours.bin", colours),
     Route("/x/demo/map/{space}/{gen}/in/{other}/{other_gen}.bin", rows_in),

@@ -119,9 +119,17 @@ def test_the_map_is_what_the_space_says_and_the_filter_takes_dots_off_it(rt, cli
     assert np.array_equal(xy, space.xy)
     assert client.get(f"{base}/hashes.bin").content.hex()[:32] == space.hashes[0]
     only = Filter({"folder": ("food",)})
-    xy = np.frombuffer(client.get(f"{base}/points.bin", params={"f": str(only)}).content, "<f4").reshape(-1, 2)
+    bits = client.get(f"{base}/shown.bin", params={"f": str(only)})
+    assert bits.headers["cache-control"] == "no-store"
     food = np.array([uid.startswith("food-") for uid in space.uids])
-    assert np.array_equal(np.isfinite(xy[:, 0]), food)
+    assert np.array_equal(np.unpackbits(np.frombuffer(bits.content, np.uint8), count=len(food)), food)
+    assert client.get(f"{base}/shown.bin", params={"f": "{"}).status_code == 400
+    asked = {"space": space.key, "f": str(only), "open": '["folder"]'}
+    said = client.get("/x/demo/filter.json", params=asked).json()
+    assert said["shown"] == int(food.sum())
+    assert ["food", "food", said["shown"], said["shown"]] in said["facets"][0]["bars"]
+    listed = client.get("/x/demo/selection.csv", params={"f": str(only)}).content.decode("utf-8-sig")
+    assert len(listed.splitlines()) == said["shown"] + 1
     codes = np.frombuffer(client.get(f"{base}/colours.bin", params={"by": "column:folder"}).content, np.uint8)
     assert len(set(codes[food])) == 1
     assert len(set(codes)) == rt.dataset("demo").present()["meta:folder"].nunique()

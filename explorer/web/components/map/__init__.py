@@ -15,7 +15,8 @@ __all__ = ["PARTS", "encoded", "map_view", "points_in_polygon"]
 
 _FEW_ROWS = 500
 PARTS = tuple(
-    f"map/{part}.js" for part in ("points", "renderer", "legend", "thumbnails", "gestures", "card", "map", "selecting")
+    f"map/{part}.js"
+    for part in "points renderer legend thumbnails gestures card map selecting filtering".split()
 )
 """The scripts of a map without what mounts it."""
 
@@ -49,8 +50,8 @@ def map_view(
 
     `colour`: {"by", "v", "kind": "category"|"number"|"none", "title", "legend": [{"label", "count", "colour"}] or
     {"min", "max"}}. `selection`: {"polygon": [[x, y], …]} or the rows of the space. `hidden`: labels of the legend
-    that are switched off. `labels`: [{"x", "y", "text"}], the most important first. `filter` goes to points.bin as
-    `f`, which leaves out what it does not let through.
+    that are switched off. `labels`: [{"x", "y", "text"}], the most important first. `filter` goes to shown.bin as
+    `f`, which says what it lets through; a panel beside the map may change it meanwhile (`explorer:filter`).
 
     Before the script runs: `on_lasso({"polygon", "count", "by", "hidden", "hidden_codes"})`, where `polygon` is less
     than 1 KB and `count` is what `points_in_polygon` finds without the pictures that the filter leaves out or whose

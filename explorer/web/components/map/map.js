@@ -58,6 +58,8 @@ class MapView {
     this.frame.addEventListener("keydown", (event) => this.onKey(event));
     this.onScores = (event) => this.newScores(event.detail);
     window.addEventListener("explorer:scores", this.onScores);
+    this.onFilter = (event) => this.told(event.detail);
+    window.addEventListener("explorer:filter", this.onFilter);
     this.resizing = new ResizeObserver(() => this.resize());
     this.resizing.observe(this.frame);
     this.listenForLoss();
@@ -79,13 +81,14 @@ class MapView {
     this.lassoButton.hidden = !data.lasso;
     const base = address(data.dataset, `map/${encodeURIComponent(data.space)}/${encodeURIComponent(data.generation)}/`);
     this.base = base;
-    const place = JSON.stringify([base, data.n, data.filter]);
+    const place = JSON.stringify([base, data.n]);
     const colour = JSON.stringify(data.colour);
     if (place !== this.place) {
       this.place = place;
       this.colourSign = colour;
       this.load();
     } else if (this.points) {
+      if (data.filter !== before.filter && this.beside === undefined) this.refilter(data.filter);
       if (colour !== this.colourSign) {
         this.colourSign = colour;
         this.loadColours(data.colour.v);
@@ -120,12 +123,15 @@ class MapView {
       return;
     }
     this.cover("Drawing the map…", { busy: true });
-    const query = this.data.filter ? `?f=${encodeURIComponent(this.data.filter)}` : "";
+    const filter = this.beside ?? this.data.filter;
     try {
-      const xy = new Float32Array(await getBuffer(`${this.base}points.bin${query}`));
+      const [buffer, mask] = await Promise.all([getBuffer(`${this.base}points.bin`), this.maskOf(filter)]);
+      const xy = new Float32Array(buffer);
       if (place !== this.place) return;
       if (xy.length !== 2 * this.data.n) throw new HttpError("The map has been made anew meanwhile; reload the page.", 409);
-      this.points = new Points(xy);
+      this.points = new Points((this.whole = xy));
+      this.leaveOut(mask);
+      if ((this.beside ?? filter) !== filter) this.refilter(this.beside);
       this.renderer ??= makeRenderer(this.canvas);
       this.canvas = this.renderer.canvas;
       this.surface.dataset.renderer = this.renderer.kind;
@@ -361,6 +367,7 @@ class MapView {
     clearTimeout(this.echo);
     this.resizing.disconnect();
     window.removeEventListener("explorer:scores", this.onScores);
+    window.removeEventListener("explorer:filter", this.onFilter);
     this.renderer?.destroy();
   }
 }
