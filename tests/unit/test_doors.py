@@ -90,6 +90,7 @@ def test_what_each_route_asks_is_written_here_once_more() -> None:
         "full.jpg",
         "original",
         "item.json",
+        "filter.json",
         "map",
         "selection.csv",
         "selection.zip",
