@@ -1,6 +1,7 @@
 """What the filter beside a page shows: each facet with its counts as the other filters leave them, and words for it."""
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,35 +35,34 @@ def panel(rt: "Runtime", dataset_id: str, query: dict[str, str]) -> dict[str, An
     keep = here.shown(wanted)
     conditions = wanted.conditions()
     opened = _names(query.get("open"))
-    facets = []
+    counts = here.counter(wanted)
+    facets, chips = [], []
     for named in here.names():
         said: dict[str, Any] = {"name": named.name, "title": named.title, "about": named.about}
         condition = conditions.pop(named.name, None)
         said["on"] = condition is not None
         if condition is not None or named.name in opened:
             try:
-                said |= _open(here, wanted, named.name, condition or Condition())
+                said |= _open(here, counts, named.name, condition or Condition())
             except ExplorerError as error:
                 said["problem"] = str(error)
+        if condition is not None:
+            apart = named.about not in (COLUMNS, FOUND)
+            chips.append(_chip(here, named.name, f"{named.about}: {named.title}" if apart else named.title, condition))
         facets.append(said)
-    # what has no place of its own: groups of another map, columns that have gone
-    facets += [{"name": name, "title": _title(name), "about": "", "on": True} for name in conditions]
-    return {"shown": int(keep.sum()), "all": int(here.present.sum()), "facets": facets, "chips": _chips(here, wanted)}
+    for name, condition in conditions.items():  # without a place of their own: another map's groups, what has gone
+        facets.append({"name": name, "title": _title(name), "about": "", "on": True})
+        chips.append(_chip(here, name, _title(name), condition))
+    if wanted.words:
+        chips.append(["", "Words", f"“{wanted.words}”"])
+    return {"shown": int(keep.sum()), "all": int(here.present.sum()), "facets": facets, "chips": chips}
 
 
-def _chips(here: Shelf, wanted: Filter) -> list[list[str]]:
-    titles = {named.name: named for named in here.names()}
-    chips = []
-    for name, condition in wanted.conditions().items():
-        named = titles.get(name)
-        title = _title(name) if named is None else named.title
-        if named is not None and name.startswith("@") and named.about not in (COLUMNS, FOUND):
-            title = f"{named.about}: {title}"
-        try:
-            chips.append([name, title, in_words(here.facet(name)[1], condition)])
-        except ExplorerError:
-            chips.append([name, title, "no longer there"])
-    return [*chips, *([["", "Words", f"“{wanted.words}”"]] if wanted.words else [])]
+def _chip(here: Shelf, name: str, title: str, condition: Condition) -> list[str]:
+    try:
+        return [name, title, in_words(here.facet(name)[1], condition)]
+    except ExplorerError:
+        return [name, title, "no longer there"]
 
 
 def _title(name: str) -> str:
@@ -85,10 +85,8 @@ def in_words(facet: Facet, condition: Condition) -> str:
     return ", ".join(parts)
 
 
-def _open(here: Shelf, wanted: Filter, name: str, condition: Condition) -> dict[str, Any]:
-    facet = here.facet(name)[1]
-    counts = here.counts(wanted, [name])[name]
-    totals = here.counts(Filter(), [name])[name]
+def _open(here: Shelf, counter: Callable[[str], np.ndarray], name: str, condition: Condition) -> dict[str, Any]:
+    facet, counts, totals = here.facet(name)[1], counter(name), here.totals(name)
     if facet.kind == "values":
         return _values(facet, condition, counts, totals)
     bins = len(facet.values) - ("" in facet.place_of)

@@ -50,6 +50,7 @@ class Shelf:
     def __init__(self, rt: "Runtime", dataset: Dataset, space: Space) -> None:
         self.rt, self.dataset, self.space, self.n = rt, dataset, space, len(space.uids)
         self.items = space.items(dataset)
+        self.columns = dict.fromkeys(dataset.columns())
         self.present = (self.items["status"] == "ok").to_numpy(bool)
         self._lock = threading.RLock()
         self._facets: OrderedDict[str, tuple[Any, Facet]] = OrderedDict()
@@ -58,7 +59,7 @@ class Shelf:
 
     def names(self) -> Iterator[Named]:
         """What there is to filter by, in the order to show it. A filter may also name groups of another map."""
-        for column in self.dataset.columns():
+        for column in self.columns:
             yield Named(f"@column:{column}" if column.startswith("@") else column, column, COLUMNS)
         for method, title in METHODS.items():
             if method in self.space.clusters:
@@ -95,7 +96,7 @@ class Shelf:
         """
         found = {}
         for name, condition in wanted.conditions().items():
-            if not name.startswith("@") and name not in self.dataset.columns():
+            if not name.startswith("@") and name not in self.columns:
                 continue
             found[name] = self._kept(name, condition)
         if wanted.words:
@@ -116,16 +117,22 @@ class Shelf:
                     self._shown.popitem(last=False)
             return held[1]
 
-    def counts(self, wanted: Filter, names: list[str]) -> dict[str, np.ndarray]:
-        """Of each facet named, (values,) int64: how many pictures of each value pass all the other filters."""
+    def counter(self, wanted: Filter) -> Callable[[str], np.ndarray]:
+        """Gives, of a facet by its name, (values,) int64: the pictures of each value that pass all other filters."""
         passing = self.passing(wanted)
         fails = failures(self.n, [self.present, *passing.values()])
         none = np.zeros(self.n, np.uint8)
-        found = {}
-        for name in names:
+
+        def counts(name: str) -> np.ndarray:
             own = passing.get(name)
-            found[name] = self.facet(name)[1].counts(fails, none if own is None else own.view(np.uint8) ^ 1)
-        return found
+            return self.facet(name)[1].counts(fails, none if own is None else own.view(np.uint8) ^ 1)
+
+        return counts
+
+    def totals(self, name: str) -> np.ndarray:
+        """(values,) int64: the pictures of each value that are still there."""
+        version, _ = self.facet(name)
+        return self._mask((name, version, "totals"), lambda: self.counter(Filter())(name))
 
     def _kept(self, name: str, condition: Condition) -> np.ndarray:
         version, facet = self.facet(name)
@@ -164,7 +171,7 @@ class Shelf:
         kind, _, rest = name.partition(":")
         if not name.startswith("@") or kind == "@column":
             column = rest if kind == "@column" else name
-            if column not in self.dataset.columns():
+            if column not in self.columns:
                 raise NotFound(f"This collection has no column '{column}' (any more); take it out of the filter.")
             return f"@column:{column}", 0, lambda: facet_of(self.items[f"meta:{column}"])
         if kind[1:] in METHODS:
