@@ -1,6 +1,7 @@
 """The whole collection as a map: like lies near like."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import streamlit as st
@@ -35,6 +36,13 @@ def _lassoed(event: dict) -> None:
 
 def _cleared() -> None:
     state.put(sel=None)
+
+
+def _only_these() -> None:
+    """What is circled becomes part of the filter, which the other pages keep to as well."""
+    before = {name: values for name, values in view.filter.values.items() if not name.startswith("@selection:")}
+    values = before | {f"@selection:{state.get('sel')}": ("in",)}
+    state.put(f=str(replace(view.filter, values=values)), sel=None)
 
 
 def _hidden(labels: list[str]) -> None:
@@ -107,6 +115,7 @@ if chosen_uids:
             "Answer for all of these", icon=":material/label:"
         ):  # fmt: skip
             state.go("label", set=f"selection:{state.get('sel')}")
+        st.button("Show only these", on_click=_only_these, icon=":material/filter_alt:")
         st.button("Clear", on_click=_cleared, icon=":material/close:")
     gallery(
         views.cards(items.head(SHOWN)),

@@ -202,9 +202,10 @@ def _edges(known: np.ndarray) -> np.ndarray:
 def _date_edges(known: np.ndarray) -> np.ndarray:
     ends = np.array([known.min(), known.max()]).astype(np.int64).astype("datetime64[s]")
     span = float(known.max() - known.min())
-    unit = "Y" if span > 3 * 365 * _DAY_SECONDS else "M" if span > 92 * _DAY_SECONDS else "D"
+    unit = "Y" if span > 20 * 365 * _DAY_SECONDS else "M" if span > 92 * _DAY_SECONDS else "D"
     first, last = (int(each) for each in ends.astype(f"datetime64[{unit}]").astype(np.int64))
-    step = max(int(_nice(max((last - first + 1) / BINS, 1))), 1)
+    width = max((last - first + 1) / BINS, 1)
+    step = next(months for months in (1, 2, 3, 6, 12) if months >= width) if unit == "M" else int(_nice(width))
     begin = first - (first + 1970 if unit == "Y" else first) % step
     marks = np.arange(begin, last + step + 1, step)
     return marks.astype(f"datetime64[{unit}]").astype("datetime64[s]").astype(np.float64)

@@ -67,6 +67,8 @@ def _chip(here: Shelf, name: str, title: str, condition: Condition) -> list[str]
 
 def _title(name: str) -> str:
     kind = name.partition(":")[0].removeprefix("@")
+    if kind == "selection":
+        return "Only"
     return f"{METHODS[kind]} of another map" if kind in METHODS else name
 
 

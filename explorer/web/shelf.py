@@ -1,8 +1,9 @@
 """Everything that the pictures of one map can be filtered by, kept at hand: columns, groups, answers, scores.
 
 Facets that are no columns of the user have names that begin with @: @kmeans:SPACE.GENERATION and @hdbscan:… (a group
-belongs to the map it was found on), @odd, @copies, @answer:QUESTION, @guess:QUESTION, @score:QUESTION:CLASS, and of a
-question where several may be true @answer:QUESTION:CLASS. A column whose name begins so is @column:NAME.
+belongs to the map it was found on), @odd, @copies, @answer:QUESTION, @guess:QUESTION, @score:QUESTION:CLASS, of a
+question where several may be true @answer:QUESTION:CLASS, and @selection:ID, which has the value "in". A column whose
+name begins so is @column:NAME.
 """
 
 import threading
@@ -20,6 +21,7 @@ from explorer.errors import BadInput, Busy, NotFound
 from explorer.learning.questions import Question
 from explorer.learning.standing import WHOLE
 from explorer.space import Space
+from explorer.web import selections
 from explorer.web.filters import Filter
 
 if TYPE_CHECKING:
@@ -70,11 +72,11 @@ class Shelf:
         for question in self.rt.questions.list(self.dataset.id):
             several = question.kind == "attributes"
             if not several:
-                yield Named(f"@answer:{question.id}", "Your answers", question.name)
+                yield Named(f"@answer:{question.id}", "Answers", question.name)
                 yield Named(f"@guess:{question.id}", "Best guess", question.name)
             for each in question.classes:
                 if several:
-                    yield Named(f"@answer:{question.id}:{each.id}", f"“{each.name}”: your answers", question.name)
+                    yield Named(f"@answer:{question.id}:{each.id}", f"“{each.name}”: answers", question.name)
                 yield Named(f"@score:{question.id}:{each.id}", f"Likely “{each.name}”", question.name)
 
     def facet(self, name: str) -> tuple[Any, Facet]:
@@ -176,6 +178,8 @@ class Shelf:
             return f"@column:{column}", 0, lambda: facet_of(self.items[f"meta:{column}"])
         if kind[1:] in METHODS:
             return name, 0, partial(self._groups, kind[1:], self._map_of(rest))
+        if kind == "@selection":
+            return name, 0, lambda: self._selection(rest)
         if name == "@odd":
             return name, 0, self._odd
         if name == "@copies":
@@ -216,6 +220,13 @@ class Shelf:
         titles = {card.id: card.title for card in self.rt.cluster_cards(self.dataset.id, space.key, method)}
         named = {str(number): titles.get(int(number), f"group {number}") for number in order}
         return values_facet(place[labels], list(named), {**named, "": "in no group"})
+
+    def _selection(self, view_id: str) -> Facet:
+        uids, words = selections.load(self.rt.catalog, self.dataset.id, view_id)
+        rows = self.space.rows.of(uids)
+        codes = np.ones(self.n, np.int64)
+        codes[rows[rows >= 0]] = 0
+        return values_facet(codes, ["in"], {"in": words})
 
     def _odd(self) -> Facet:
         share = np.empty(self.n)

@@ -8,7 +8,7 @@ import pytest
 
 from explorer.errors import BadInput, NotFound
 from explorer.learning.answers import AnswerEvent
-from explorer.web import filtering
+from explorer.web import filtering, selections
 from explorer.web.filters import Filter
 from explorer.web.runtime import Runtime, runtime
 from explorer.web.shelf import NOT_ANSWERED, Shelf, shelf
@@ -83,6 +83,10 @@ def test_groups_odd_ones_and_copies(rt, here):
     chosen = {space.uids[row] for row in np.flatnonzero(keep)}
     assert {other.space.uids[row] for row in np.flatnonzero(there)} == chosen, "a group of one map is shown on another"
     assert _panel(rt, other, Filter({groups: ("0",)}))["chips"][0][1] == "Groups (even) of another map"
+    circled = selections.save(rt.catalog, "demo", [space.uids[5], space.uids[9], "gone"], "3 pictures circled")
+    only = Filter({f"@selection:{circled}": ("in",)})
+    assert np.flatnonzero(here.shown(only)).tolist() == [5, 9]
+    assert _panel(rt, here, only)["chips"][0][1:] == ["Only", "3 pictures circled"]
     odd = here.shown(Filter({"@odd": ("the oddest 1 %", "the next 4 %")}))
     assert np.array_equal(odd[space.outliers["row"]], space.outliers["rank"] <= 0.05 * here.n)
     copies = here.shown(Filter({"@copies": ("exact", "near")}))
@@ -136,7 +140,8 @@ def test_what_cannot_be_filtered_by_is_refused_and_a_column_that_is_gone_hides_n
     for name in (
         f"@kmeans:{here.space.key}.999", "@kmeans:../../x.1", "@kmeans", "@secret", "@score", "@answer:none",
         f"@answer:{foreign.id}", f"@score:{question.id}", f"@score:{question.id}:{foreign.class_ids[0]}",
-        f"@guess:{question.id}:x", f"@answer:{question.id}:{question.class_ids[0]}", "@odd2", "@column:nothing",
+        f"@guess:{question.id}:x", f"@answer:{question.id}:{question.class_ids[0]}", "@odd2",
+        "@selection:none", "@column:nothing",
     ):  # fmt: skip
         with pytest.raises((BadInput, NotFound)):
             here.shown(Filter({name: ("1",)}))
