@@ -62,7 +62,6 @@ def dense_groups(xy: np.ndarray) -> np.ndarray:
         ).fit_predict(xy.astype(np.float64))
         if np.bincount(labels + 1)[1:].max(initial=0) <= n / 2:
             break
-    found = np.unique(labels[labels >= 0])
-    sizes = np.array([int((labels == label).sum()) for label in found])
-    numbers = {int(label): number for number, label in enumerate(found[np.argsort(-sizes, kind="stable")])}
-    return np.array([numbers.get(int(label), -1) for label in labels], np.int32)
+    sizes = np.bincount(labels[labels >= 0])
+    numbers = np.append(np.argsort(np.argsort(-sizes, kind="stable"), kind="stable"), -1)
+    return numbers[labels].astype(np.int32)

@@ -18,11 +18,12 @@ T = TypeVar("T")
 NEIGHBOURS = 15
 EXACT = 10_000
 """Up to here every pair is compared."""
-PROBES = 16
-FINER = 0.5
+PROBES, FINER = 16, 0.5
+"""Lists that a row is compared with, and how many there are: FINER * sqrt(n * PROBES). Of the 15 nearest they find .98
+on 70,000 pictures of clothes (lite0), .998 on 100,000 made vectors."""
 _ROUNDS, _SAMPLE = 4, 16
 """Of k-means, and rows for each centre: better centres find hardly more neighbours."""
-_CHUNK = 1_024
+_CHUNK, _WIDE = 4_096, 2_048
 
 Step = Callable[[int, int], None]
 """Called with (done, total); may raise Cancelled."""
@@ -35,6 +36,9 @@ class Lists:
         n = len(vectors)
         count = 1 if n <= EXACT else int(np.sqrt(n * PROBES) * FINER)
         self.centres = _centres(vectors, count, seed)
+        # lists that are near each other stand next to each other, so that those asked together want the same ones
+        coarse = _centres(self.centres, int(np.sqrt(count)), seed)
+        self.centres = self.centres[np.argsort(_wanted(self.centres, coarse, 1)[:, 0], kind="stable")]
         self.wanted = _wanted(vectors, self.centres, min(PROBES, count))
         home = self.wanted[:, 0]
         self.order = np.argsort(home, kind="stable").astype(np.int32)
@@ -80,10 +84,9 @@ class Lists:
         for start, stop in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
             places = order[start:stop] // probes
             first, last = self.starts[lists[start]], self.starts[lists[start] + 1]
-            for at in range(first, last, 16 * _CHUNK):
-                keep_best(
-                    queries[places] @ self.sorted[at : min(at + 16 * _CHUNK, last)].T, at, places, own, best, rows
-                )
+            some = queries[places]
+            for at in range(first, last, _WIDE):
+                keep_best(some @ self.sorted[at : min(at + _WIDE, last)].T, at, places, own, best, rows)
         for column in range(1, k):
             short = rows[:, column] < 0
             rows[short, column], best[short, column] = rows[short, column - 1], best[short, column - 1]
