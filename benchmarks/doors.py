@@ -221,7 +221,7 @@ def _own_cells(here: World, address: Address, rule: str, role: str, held: Held) 
             owner, question_id = here.questions.get(question, ("", ""))
             event = {"client_event_id": str(uuid.uuid4()), "uid": values["uid"], "value": "unsure"}
             sent = {"question": question_id, "events": [event]}
-            query = {"question": question_id, "uid": values["uid"], "space": values["space"], "by": "none"}
+            query = {"question": question_id, "uid": values["uid"], "space": values["space"], "by": "none", "of": "odd"}
             query |= {"class": here.rt.questions.get(question_id).class_ids[0]} if question else {}
             answer = _asked(here, role, address.method, address.path.format(**values), query=query, sent=sent)
             status = answer.status_code

@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from explorer.web import selections, state, views
+from explorer.web import paging, selections, state, views
 from explorer.web.components.gallery import gallery
 from explorer.web.sets import cluster_set
 
@@ -19,7 +19,8 @@ with view.controls:
 
 cards = rt.cluster_cards(dataset.id, space.key, how)
 labels = space.clusters[how].to_numpy()
-counts = {card.id: int(((labels == card.id) & view.mask).sum()) for card in cards}
+shown_of = np.bincount(labels[view.mask & (labels >= 0)], minlength=int(labels.max(initial=0)) + 1)
+counts = {card.id: int(shown_of[card.id]) for card in cards}
 cards = sorted((card for card in cards if counts[card.id]), key=lambda card: -counts[card.id])
 by_id = {str(card.id): card for card in cards}
 chosen = by_id.get(state.get("group"))
@@ -46,8 +47,8 @@ if state.get("group") and chosen is None:
     state.put(group=None)
 
 if chosen is not None:
-    rows = np.flatnonzero((labels == chosen.id) & view.mask)
-    rows = selections.nearest_first(space.vectors, rows)
+    of = f"cluster:{how}:{chosen.id}"
+    rows = paging.rows_of(rt, dataset, space, of, str(view.filter))
     st.button("All groups", icon=":material/arrow_back:", on_click=_open, args=(None,))
     st.header(views.plain(chosen.title), anchor=False)
     st.caption(f"{len(rows):,} pictures, the most typical first, those on the border of the group last.")
@@ -56,21 +57,23 @@ if chosen is not None:
             f"**{views.plain(f'{c}: {v}')}** {_share(a)} here, {_share(b)} elsewhere" for c, v, a, b in chosen.differs
         ]
         st.markdown("What is more common here: " + " · ".join(words[:6]))
-    uids = [space.uids[row] for row in rows]
-    sel = selections.save(rt.catalog, dataset.id, uids, f"{len(rows):,} pictures of the group “{chosen.title}”")
+    sel = ""
+    if len(rows) <= selections.MAX_UIDS:
+        uids = space.uids.picked(rows).to_pylist()
+        sel = selections.save(rt.catalog, dataset.id, uids, f"{len(rows):,} pictures of the group “{chosen.title}”")
     with st.container(horizontal=True):
-        st.link_button("List (CSV)", f"/x/{dataset.id}/selection.csv?sel={sel}", icon=":material/download:")
-        st.link_button("Files (zip)", f"/x/{dataset.id}/selection.zip?sel={sel}", icon=":material/folder_zip:")
-        if st.button("Show on the map", icon=":material/bubble_chart:"):
-            state.go("map", sel=sel)
+        if sel:
+            st.link_button("List (CSV)", f"/x/{dataset.id}/selection.csv?sel={sel}", icon=":material/download:")
+            st.link_button("Files (zip)", f"/x/{dataset.id}/selection.zip?sel={sel}", icon=":material/folder_zip:")
+            if st.button("Show on the map", icon=":material/bubble_chart:"):
+                state.go("map", sel=sel)
         if may_label:
             st.button("Answer for all of these", icon=":material/label:", on_click=_answer, args=(chosen.id,))
     gallery(
         views.row_cards(dataset, space, rows[:SHOWN]), dataset=dataset.id, space=space.key,
         key=f"group-{how}-{chosen.id}", on_similar=state.similar,
+        more={"of": of, "f": str(view.filter), "total": len(rows)},
     )  # fmt: skip
-    if len(rows) > SHOWN:
-        st.caption(f"{SHOWN} of {len(rows):,} are shown; the downloads hold them all.")
     st.stop()
 
 alone = int(((labels < 0) & view.mask).sum())

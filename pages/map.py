@@ -27,7 +27,8 @@ def _lassoed(event: dict) -> None:
     if event.get("hidden_codes"):
         inside &= ~np.isin(colouring(rt, dataset, space, event["by"]).codes, event["hidden_codes"])
     rows = np.flatnonzero(inside)
-    if len(rows) == 0:
+    st.session_state["map-many"] = len(rows) if len(rows) > selections.MAX_UIDS else 0
+    if len(rows) == 0 or st.session_state["map-many"]:
         return state.put(sel=None)
     rows = selections.nearest_first(space.vectors, rows)
     words = f"{len(rows):,} pictures circled on the map"
@@ -35,6 +36,7 @@ def _lassoed(event: dict) -> None:
 
 
 def _cleared() -> None:
+    st.session_state["map-many"] = 0
     state.put(sel=None)
 
 
@@ -123,8 +125,12 @@ if chosen_uids:
         space=space.key,
         key="map-gallery",
         on_similar=state.similar,
+        more={"of": f"selection:{state.get('sel')}", "total": len(items)},
     )
-    if len(items) > SHOWN:
-        st.caption(f"The {SHOWN} most typical of {len(items):,} are shown; the downloads hold them all.")
+elif many := st.session_state.get("map-many"):
+    st.info(
+        f"You have circled {many:,} pictures. Lists and downloads hold up to {selections.MAX_UIDS:,}: come nearer "
+        "and circle fewer, or use the filter.", icon=":material/lasso_select:",
+    )  # fmt: skip
 else:
     st.caption("Nothing circled yet: the pictures you draw around appear here.")

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from explorer.web import state, views
+from explorer.web import paging, state, views
 from explorer.web.components.gallery import gallery
 
 SHOWN = 120
@@ -24,12 +24,12 @@ if tab == "odd":
         "The most unusual first: pictures with nothing close to them, or far from the middle of the collection. "
         "They may be mistakes, rarities, or the most interesting ones."
     )
-    ranked = space.outliers.sort_values("rank")
-    ranked = ranked[view.mask[ranked["row"].to_numpy()]].head(SHOWN)
-    cards = views.row_cards(dataset, space, ranked["row"])
+    rows = paging.rows_of(view.rt, dataset, space, "odd", str(view.filter))
+    cards = views.row_cards(dataset, space, rows[:SHOWN])
     gallery(
         [{**card, "badge": str(place)} for place, card in enumerate(cards, 1)], dataset=dataset.id, space=space.key,
         key="odd-gallery", on_similar=state.similar, empty="No picture passes the filter.",
+        more={"of": "odd", "f": str(view.filter), "total": len(rows)},
     )  # fmt: skip
 
 elif tab == "twice":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from explorer.collection.names import Names
 from explorer.errors import BadInput
 from explorer.space.codes import largest
 
@@ -299,5 +300,5 @@ def _first(n: int, situation: Situation, rows: np.ndarray, seed: int) -> np.ndar
 
 def copies_of(hashes: Sequence[str]) -> np.ndarray:
     """(n,) int: the same number for equal content hashes; an unreadable file ("") is like no other."""
-    numbers: dict[str, int] = {}
-    return np.array([place if not one else numbers.setdefault(one, place) for place, one in enumerate(hashes)], int)
+    first = (hashes if isinstance(hashes, Names) else Names(hashes)).firsts()
+    return np.where(first < 0, np.arange(len(first)), first)

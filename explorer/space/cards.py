@@ -1,7 +1,6 @@
 """What a group is: its typical pictures, those on its border, its words, and how the user's columns differ inside."""
 
 import re
-from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -86,26 +85,30 @@ def _card(
 
 def _words(labels: np.ndarray, ids: list[int], captions: pd.Series) -> dict[int, list[str]]:
     """The words that mark each group: class-based TF-IDF (Grootendorst, 2022), each caption counting a word once and
-    words such as "and" none."""
+    words such as "and" none. A caption is taken apart once, however many pictures have it."""
+    from scipy.sparse import csr_matrix
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-    inside: dict[int, Counter[str]] = {label: Counter() for label in ids}
-    everywhere: Counter[str] = Counter()
-    for label, caption in zip(labels.tolist(), captions.fillna("").tolist(), strict=True):
-        found = {word.casefold() for word in _WORD.findall(str(caption))} - ENGLISH_STOP_WORDS
-        everywhere.update(found)
-        if label in inside:
-            inside[label].update(found)
-    average = sum(everywhere.values()) / max(len(ids), 1)
+    captions_at, different = pd.factorize(captions.fillna(""))
+    number: dict[str, int] = {}
+    found, ends = [], [0]
+    for caption in different:
+        words = {word.casefold() for word in _WORD.findall(str(caption))} - ENGLISH_STOP_WORDS
+        found += [number.setdefault(word, len(number)) for word in words]
+        ends.append(len(found))
+    said = csr_matrix((np.ones(len(found), np.int64), found, ends), (len(different), len(number)))
+    ones = np.ones(len(labels), np.int64)
+    groups = np.where(labels < 0, len(ids), np.searchsorted(ids, labels.clip(0)))  # the last row: what is in none
+    counts = csr_matrix((ones, (groups, captions_at)), (len(ids) + 1, len(different))) @ said
+    everywhere = np.asarray(counts.sum(axis=0)).ravel()
+    average, names = everywhere.sum() / max(len(ids), 1), list(number)
     chosen = {}
-    for label, counts in inside.items():
-        total = max(sum(counts.values()), 1)
-        weights = {
-            word: count / total * np.log1p(average / everywhere[word])
-            for word, count in counts.items()
-            if count >= _FEWEST
-        }
-        chosen[label] = sorted(weights, key=lambda word: (-weights[word], word))[:WORDS]
+    for place, label in enumerate(ids):
+        here = slice(counts.indptr[place], counts.indptr[place + 1])
+        at, often = counts.indices[here], counts.data[here]
+        weights = often / max(often.sum(), 1) * np.log1p(average / everywhere[at])
+        weighed = [(-weights[k], names[at[k]]) for k in np.flatnonzero(often >= _FEWEST)]
+        chosen[label] = [name for _, name in sorted(weighed)[:WORDS]]
     return chosen
 
 

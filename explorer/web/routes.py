@@ -19,7 +19,7 @@ from explorer.collection.images import full_jpeg
 from explorer.errors import BadInput, Busy, ExplorerError, NotFound, Refused, Unavailable
 from explorer.sharing import exports
 from explorer.sharing.access import Person, Scope, authorise, may
-from explorer.web import downloads, filtering, gate, views
+from explorer.web import downloads, filtering, gate, paging, views
 from explorer.web.answering import batch, news, order, record
 from explorer.web.bulk import shown_rows
 from explorer.web.colours import colouring
@@ -161,6 +161,11 @@ def item_json(call: Call) -> Response:
         uid = space.uids[_row(call.need("row"), len(space.uids))]
     whole = may(call.person, "look", Scope(call.dataset))  # columns and neighbours tell of what one is not asked about
     return JSONResponse(views.item_details(dataset, space if whole else None, uid, whole), headers=FRESH)
+
+
+@rule("page.json", "look")
+def page_json(call: Call) -> Response:
+    return JSONResponse(paging.page(call.rt, call.dataset, call.query), headers=FRESH)
 
 
 @rule("map/{space}/{gen}/points.bin", "look")

@@ -9,6 +9,7 @@ from explorer.collection.dataset import Dataset
 from explorer.errors import BadInput
 
 MAX_UIDS = 200_000
+_AT_ONCE = 16_384
 
 
 def save(catalog: Catalog, dataset_id: str, uids: list[str], words: str) -> str:
@@ -35,5 +36,7 @@ def nearest_first(vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Rows of a selection, (m,) int, ordered so that its most typical pictures come first."""
     if len(rows) == 0:
         return rows
-    chosen = np.asarray(vectors[rows], np.float32)
-    return rows[np.argsort(-(chosen @ chosen.mean(0)), kind="stable")]
+    chunks = [rows[start : start + _AT_ONCE] for start in range(0, len(rows), _AT_ONCE)]
+    middle = np.sum([np.asarray(vectors[some], np.float32).sum(0) for some in chunks], axis=0) / len(rows)
+    scores = np.concatenate([np.asarray(vectors[some], np.float32) @ middle for some in chunks])
+    return rows[np.argsort(-scores, kind="stable")]

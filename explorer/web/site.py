@@ -38,7 +38,7 @@ LARGE_LEAST, LARGE_MOST = 256, 2_400
 _ABSOLUTE = re.compile(r"^(file:|~?/[^/]+/|[A-Za-z]:[\\/]|\\\\)")
 _MAP = tuple(
     f"map/{part}.js"
-    for part in "points renderer legend thumbnails gestures card map selecting filtering".split()
+    for part in "points density renderer legend thumbnails gestures card map selecting filtering".split()
 )
 
 

@@ -91,6 +91,7 @@ def test_what_each_route_asks_is_written_here_once_more() -> None:
         "original",
         "item.json",
         "filter.json",
+        "page.json",
         "map",
         "selection.csv",
         "selection.zip",

@@ -31,8 +31,12 @@ def gallery(
     selected: Sequence[str] = (),
     on_select: Callable[[list[str]], None] | None = None,
     empty: str = "No pictures here.",
+    more: Mapping[str, Any] | None = None,
 ) -> None:
     """Show `items` ({uid, hash, caption, badge?, note?}; at most a few hundred a page) in their order.
+
+    `more`: {"of", "f", "total"} where they are the first page of a longer gallery (see `paging.page`); the person goes
+    on to the others, which come over HTTP, without a run of the page.
 
     Without `controls` there is no size slider and no count, and cards keep `size`; for a strip of a few pictures.
     `size` is the width of a card in pixels until the person moves the slider; their choice is kept by the browser.
@@ -50,6 +54,7 @@ def gallery(
         "selectable": selectable,
         "selected": list(selected),
         "empty": empty,
+        "more": dict(more) if more and more["total"] > len(items) else None,
     }
     result = _component(
         key=key,

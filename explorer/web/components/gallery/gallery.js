@@ -29,7 +29,8 @@ class Gallery {
       click: (event) => this.onClick(event), keydown: (event) => this.onKey(event), focusin: (event) => this.onFocus(event),
     } });
     this.empty = el("div", { class: "ex-message", hidden: true });
-    this.root.replaceChildren(this.bar, this.grid, this.empty);
+    this.pager = new Pager((first) => this.turn(first));
+    this.root.replaceChildren(this.bar, this.grid, this.pager.node, this.empty);
   }
 
   update({ data, setTriggerValue }) {
@@ -39,9 +40,11 @@ class Gallery {
       this.sized = true;
       this.resize((data.controls && Number(recall(SIZE_KEY))) || data.size);
     }
-    const look = JSON.stringify([data.dataset, data.items, data.selectable]);
+    const look = JSON.stringify([data.dataset, data.items, data.selectable, data.more]);
     if (look !== this.look) {
       this.look = look;
+      this.asking = undefined;
+      this.pager.show(0, data.items.length, data.more?.total ?? 0);
       this.fill(data.items);
     }
     const asked = JSON.stringify(data.selected);
@@ -68,6 +71,25 @@ class Gallery {
     this.empty.hidden = items.length > 0;
     this.empty.textContent = this.data.empty;
     if (focused) this.focusCard(this.at);
+  }
+
+  /** Another page of the gallery; the pictures stay until the next ones are there. */
+  async turn(first) {
+    const { dataset, space, items, more } = this.data;
+    const asked = (this.asking = {});
+    this.pager.wait();
+    try {
+      const query = { space, of: more.of, f: more.f || undefined, offset: first, n: items.length };
+      const found = first === 0 ? { items, total: more.total } : await getJson(address(dataset, "page.json", query));
+      if (this.asking !== asked) return;
+      this.pager.show(first, items.length, found.total);
+      this.at = 0;
+      this.fill(found.items);
+      this.paint();
+      this.root.scrollIntoView({ block: "start", behavior: calm() ? "auto" : "smooth" });
+    } catch (error) {
+      if (this.asking === asked) this.pager.fail(error.message);
+    }
   }
 
   card(item, place) {
@@ -197,6 +219,49 @@ class Gallery {
 
   destroy() {
     clearTimeout(this.telling);
+  }
+}
+
+/** Where in a long gallery one is: "241–480 of 69,422", and the ways on. `turn(first)` asks for another page. */
+class Pager {
+  constructor(turn) {
+    const step = (shape, label, to) => iconButton(shape, label, "", () => turn(to()));
+    this.size = this.first = this.total = 0;
+    this.words = el("span", { role: "status", class: "ex-quiet" });
+    this.back = step("previous", "The pictures before", () => Math.max(0, this.first - this.size));
+    this.on = step("next", "The pictures after", () => this.first + this.size);
+    this.place = el("input", { type: "number", min: "1", class: "gl-page", on: {
+      change: () => turn((clamp(Math.round(Number(this.place.value)) || 1, 1, this.pages) - 1) * this.size),
+      keydown: (event) => event.stopPropagation(),
+    } });
+    this.place.setAttribute("aria-label", "Page");
+    this.last = el("span", { class: "ex-quiet" });
+    this.node = el("nav", { class: "gl-pager", hidden: true }, this.back, el("label", {}, "Page", this.place, this.last), this.on, this.words);
+    this.node.setAttribute("aria-label", "Pages of this gallery");
+  }
+
+  get pages() {
+    return Math.max(1, Math.ceil(this.total / Math.max(this.size, 1)));
+  }
+
+  show(first, size, total) {
+    Object.assign(this, { first, size, total });
+    this.node.hidden = total <= size;
+    this.place.value = String(Math.floor(first / Math.max(size, 1)) + 1);
+    this.place.max = String(this.pages);
+    this.last.textContent = `of ${counting.format(this.pages)}`;
+    this.back.disabled = first <= 0;
+    this.on.disabled = first + size >= total;
+    this.words.textContent = `${counting.format(first + 1)}–${counting.format(Math.min(first + size, total))} of ${pictures(total)}`;
+  }
+
+  wait() {
+    this.words.textContent = "Fetching…";
+  }
+
+  fail(message) {
+    this.show(this.first, this.size, this.total);
+    this.words.textContent = message;
   }
 }
 

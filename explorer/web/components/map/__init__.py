@@ -16,7 +16,7 @@ __all__ = ["PARTS", "encoded", "map_view", "points_in_polygon"]
 _FEW_ROWS = 500
 PARTS = tuple(
     f"map/{part}.js"
-    for part in "points renderer legend thumbnails gestures card map selecting filtering".split()
+    for part in "points density renderer legend thumbnails gestures card map selecting filtering".split()
 )
 """The scripts of a map without what mounts it."""
 

@@ -143,12 +143,18 @@ class MapView {
       if (this.points.present) this.cover("");
       else this.cover("No picture passes the filter.");
       this.surface.dataset.ready = String(this.points.n);
+      requestAnimationFrame(() => requestAnimationFrame(() => { this.surface.dataset.frame = performance.now().toFixed(0); }));
       this.hashes = new Uint8Array(await getBuffer(`${this.base}hashes.bin`));
       if (place !== this.place) return;
       this.settle();
     } catch (error) {
       if (place === this.place) this.cover(error.message, { bad: true, again: () => this.load() });
     }
+  }
+
+  async askColours(version = this.data.colour.v) {
+    const { kind, by } = this.data.colour;
+    return kind === "none" ? undefined : getBuffer(`${this.base}colours.bin?${new URLSearchParams({ by, v: version })}`);
   }
 
   /** Colours come alone when only they have changed; the points stay where they are. */
@@ -158,8 +164,7 @@ class MapView {
     const asked = (this.colourAsked = {});
     if (colour.kind !== "none") {
       try {
-        const query = new URLSearchParams({ by: colour.by, v: version });
-        const codes = new Uint8Array(await getBuffer(`${this.base}colours.bin?${query}`));
+        const codes = new Uint8Array(await this.askColours(version));
         if (this.colourAsked !== asked || points !== this.points) return;
         points.codes = codes.length === points.n ? codes : new Uint8Array(points.n).fill(255);
       } catch (error) {

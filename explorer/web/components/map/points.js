@@ -57,24 +57,36 @@ class Points {
     return this.off[this.codes[row]] === 0;
   }
 
-  /** Calls `take(row)` for every visible point of a rectangle in map coordinates; stops when it returns false. */
-  within({ left, bottom, right, top }, take) {
+  /** Calls `take(rows, from, to)` for runs of points that together hold all of a rectangle, and some beside it. */
+  spans({ left, bottom, right, top }, take) {
     const { side, step, start, rows } = this.grid();
-    const { xy, bounds } = this;
-    const c0 = clamp(Math.floor((left - bounds.left) / step), 0, side - 1);
-    const c1 = clamp(Math.floor((right - bounds.left) / step), 0, side - 1);
-    const l0 = clamp(Math.floor((bottom - bounds.bottom) / step), 0, side - 1);
-    const l1 = clamp(Math.floor((top - bounds.bottom) / step), 0, side - 1);
+    const cell = (value, from) => clamp(Math.floor((value - from) / step), 0, side - 1);
+    const [c0, c1] = [cell(left, this.bounds.left), cell(right, this.bounds.left)];
+    const [l0, l1] = [cell(bottom, this.bounds.bottom), cell(top, this.bounds.bottom)];
+    if (c0 === 0 && c1 === side - 1) {
+      take(rows, start[l0 * side], start[(l1 + 1) * side]);
+      return;
+    }
     for (let line = l0; line <= l1; line++) {
-      const end = start[line * side + c1 + 1];
-      for (let at = start[line * side + c0]; at < end; at++) {
+      const [from, to] = [start[line * side + c0], start[line * side + c1 + 1]];
+      if (from < to && take(rows, from, to) === false) return;
+    }
+  }
+
+  /** Calls `take(row, x, y)` for every visible point of a rectangle in map coordinates; stops when it returns false. */
+  within(box, take) {
+    const { left, bottom, right, top } = box;
+    const { xy } = this;
+    this.spans(box, (rows, from, to) => {
+      for (let at = from; at < to; at++) {
         const row = rows[at];
         const x = xy[2 * row];
         const y = xy[2 * row + 1];
         if (x < left || x > right || y < bottom || y > top || !this.visible(row)) continue;
-        if (take(row, x, y) === false) return;
+        if (take(row, x, y) === false) return false;
       }
-    }
+      return true;
+    });
   }
 
   /** About how many points a rectangle holds, hidden ones included; costs a few hundred additions at any size. */

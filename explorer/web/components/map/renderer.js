@@ -30,6 +30,23 @@ void main() {
   colour = vec4(tint.rgb, 1.0) * tint.a * cover;
 }`;
 
+const SHEET_VERTEX = `#version 300 es
+out vec2 at;
+void main() {
+  at = vec2(float((gl_VertexID << 1) & 2), float(gl_VertexID & 2));
+  gl_Position = vec4(at * 2.0 - 1.0, 0.0, 1.0);
+}`;
+const SHEET_FRAGMENT = `#version 300 es
+precision highp float;
+in vec2 at;
+uniform sampler2D sheet;
+out vec4 colour;
+void main() {
+  vec4 found = texture(sheet, vec2(at.x, 1.0 - at.y));
+  colour = vec4(found.rgb * found.a, found.a);
+}`;
+const MOST_PIXELS = 1500000;
+
 function makeRenderer(canvas) {
   const gl = canvas.getContext("webgl2", { antialias: false, alpha: true, premultipliedAlpha: true, powerPreference: "high-performance" });
   if (!gl) return new PlainRenderer(canvas);
@@ -54,8 +71,29 @@ class GpuRenderer {
   /** Everything that lives on the graphics card; called again when the card has lost it. */
   build() {
     const gl = this.gl;
+    this.dots = this.program(VERTEX, FRAGMENT);
+    this.sheet = this.program(SHEET_VERTEX, SHEET_FRAGMENT);
+    this.nothing = gl.createVertexArray(); // the sheet needs no buffers, and must not be refused for want of the dots'
+    this.density = new Density();
+    this.uniforms = Object.fromEntries(
+      ["centre", "scale", "size", "strength", "choosing", "front", "faint", "palette"].map((name) => [name, gl.getUniformLocation(this.dots, name)]));
+    this.buffers = [gl.createBuffer(), gl.createBuffer(), gl.createBuffer()];
+    for (const place of [0, 1, 2]) gl.enableVertexAttribArray(place);
+    this.textures = [gl.NEAREST, gl.LINEAR].map((filter) => {
+      const texture = gl.createTexture();
+      gl.bindTexture(gl.TEXTURE_2D, texture);
+      for (const side of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, side, filter);
+      for (const side of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T]) gl.texParameteri(gl.TEXTURE_2D, side, gl.CLAMP_TO_EDGE);
+      return texture;
+    });
+    gl.enable(gl.BLEND);
+    gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
+  }
+
+  program(vertex, fragment) {
+    const gl = this.gl;
     const program = gl.createProgram();
-    for (const [type, source] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
+    for (const [type, source] of [[gl.VERTEX_SHADER, vertex], [gl.FRAGMENT_SHADER, fragment]]) {
       const shader = gl.createShader(type);
       gl.shaderSource(shader, source);
       gl.compileShader(shader);
@@ -63,15 +101,7 @@ class GpuRenderer {
     }
     gl.linkProgram(program);
     if (!gl.getProgramParameter(program, gl.LINK_STATUS) && !gl.isContextLost()) throw new Error(gl.getProgramInfoLog(program));
-    gl.useProgram(program);
-    this.uniforms = Object.fromEntries(
-      ["centre", "scale", "size", "strength", "choosing", "front", "faint", "palette"].map((name) => [name, gl.getUniformLocation(program, name)]));
-    this.buffers = [gl.createBuffer(), gl.createBuffer(), gl.createBuffer()];
-    for (const place of [0, 1, 2]) gl.enableVertexAttribArray(place);
-    gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
-    for (const side of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, side, gl.NEAREST);
-    gl.enable(gl.BLEND);
-    gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
+    return program;
   }
 
   restore(points, palette) {
@@ -80,19 +110,33 @@ class GpuRenderer {
     this.setPalette(palette);
   }
 
+  /** The card has the points in the order of their places, so that it is given only those in view. */
   setPoints(points) {
     this.points = points;
-    this.upload(0, points.xy);
+    const { rows } = points.grid();
+    const xy = new Float32Array(2 * rows.length);
+    for (let at = 0; at < rows.length; at++) {
+      xy[2 * at] = points.xy[2 * rows[at]];
+      xy[2 * at + 1] = points.xy[2 * rows[at] + 1];
+    }
+    this.upload(0, xy);
     this.setCodes();
     this.setChosen();
   }
 
   setCodes() {
-    this.upload(1, this.points.codes);
+    this.upload(1, this.placed(this.points.codes));
   }
 
   setChosen() {
-    if (this.points.chosen) this.upload(2, this.points.chosen);
+    if (this.points.chosen) this.upload(2, this.placed(this.points.chosen));
+  }
+
+  placed(bytes) {
+    const { rows } = this.points.grid();
+    const found = new Uint8Array(rows.length);
+    for (let at = 0; at < rows.length; at++) found[at] = bytes[rows[at]];
+    return found;
   }
 
   upload(place, array) {
@@ -104,18 +148,39 @@ class GpuRenderer {
   /** palette: 256 × RGBA; alpha 0 hides a code. */
   setPalette(palette) {
     const gl = this.gl;
+    this.palette = palette;
+    gl.bindTexture(gl.TEXTURE_2D, this.textures[0]);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, 256, 1, 0, gl.RGBA, gl.UNSIGNED_BYTE, palette);
   }
 
   /** `step` > 1 draws every step-th point only: enough while the map is moving. */
   draw(view, look, step) {
-    const { gl, points, uniforms } = this;
+    const { gl, points } = this;
     if (!points || gl.isContextLost()) return;
-    const stride = Math.min(step, 31);
-    const count = Math.ceil(points.n / stride);
     gl.viewport(0, 0, this.canvas.width, this.canvas.height);
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT);
+    if (Density.wanted(points, view)) this.drawSheet(view, look, step);
+    else this.drawDots(view, look, Math.min(step, 31));
+  }
+
+  drawSheet(view, look, step) {
+    const { gl, canvas } = this;
+    const part = Math.min(1, Math.sqrt(MOST_PIXELS / (canvas.width * canvas.height)));
+    const [width, height] = [Math.max(1, Math.round(canvas.width * part)), Math.max(1, Math.round(canvas.height * part))];
+    const pixels = this.density.paint(this.points, this.palette, view, width, height, look.faint, step);
+    gl.useProgram(this.sheet);
+    gl.bindVertexArray(this.nothing);
+    gl.bindTexture(gl.TEXTURE_2D, this.textures[1]);
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, width, height, 0, gl.RGBA, gl.UNSIGNED_BYTE, pixels);
+    gl.drawArrays(gl.TRIANGLES, 0, 3);
+    gl.bindVertexArray(null);
+  }
+
+  drawDots(view, look, stride) {
+    const { gl, points, uniforms } = this;
+    gl.useProgram(this.dots);
+    gl.bindTexture(gl.TEXTURE_2D, this.textures[0]);
     gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[0]);
     gl.vertexAttribPointer(0, 2, gl.FLOAT, false, 8 * stride, 0);
     gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[1]);
@@ -131,7 +196,11 @@ class GpuRenderer {
     gl.uniform1i(uniforms.choosing, points.chosen ? 1 : 0);
     for (const front of points.chosen ? [0, 1] : [0]) {
       gl.uniform1i(uniforms.front, front);
-      gl.drawArrays(gl.POINTS, 0, count);
+      points.spans(view.bounds(look.size), (rows, from, to) => {
+        const first = Math.ceil(from / stride);
+        const count = Math.ceil(to / stride) - first;
+        if (count > 0) gl.drawArrays(gl.POINTS, first, count);
+      });
     }
   }
 
@@ -145,6 +214,7 @@ class PlainRenderer {
   constructor(canvas) {
     this.canvas = canvas;
     this.kind = "plain";
+    this.density = new Density();
     this.context = canvas.getContext("2d");
     this.colours = new Uint8Array(1024);
   }
@@ -165,6 +235,11 @@ class PlainRenderer {
     const { points, colours, canvas } = this;
     const { width, height } = canvas;
     if (!points || !width || !height) return;
+    if (Density.wanted(points, view)) {
+      const sheet = this.density.paint(points, colours, view, width, height, look.faint, step);
+      this.context.putImageData(new ImageData(sheet, width, height), 0, 0);
+      return;
+    }
     const image = this.context.createImageData(width, height);
     const pixels = new Uint32Array(image.data.buffer);
     const ratio = width / view.width;
