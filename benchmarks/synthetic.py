@@ -37,7 +37,7 @@ def synthetic(workspace: Workspace, n: int, d: int, thumbs: bool = False, seed: 
         (root / "pictures").mkdir(parents=True)
         source = {"kind": "folder", "path": str(root / "pictures"), "classes": None}
         dataset = Dataset.create(workspace, f"{n:,} of {d}", source, dataset_id)
-        dataset._store(_items(n), scanned_ns=1)
+        dataset._store(items_of(n), scanned_ns=1)
         groups = _write_space(dataset, n, d, np.random.default_rng(seed))
         if thumbs:
             _write_thumbs(dataset, groups)
@@ -59,7 +59,7 @@ def kinds_of(dataset: Dataset) -> np.ndarray:
     return table["kmeans"].to_numpy(np.int64)
 
 
-def _items(n: int) -> pd.DataFrame:
+def items_of(n: int) -> pd.DataFrame:
     numbers = range(n)
     return pd.DataFrame(
         {
@@ -158,7 +158,7 @@ def _write_tables(
     distances: np.ndarray,
     twins: list[tuple[int, int]],
 ) -> None:
-    names = _items(n)[["uid", "content_hash"]]
+    names = items_of(n)[["uid", "content_hash"]]
     names.to_parquet(work / "rows.parquet")
     np.save(work / "map.npy", xy.clip(-1, 1))
     np.save(work / "neighbours.npy", neighbours)

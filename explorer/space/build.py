@@ -22,6 +22,7 @@ from explorer.durable import reserve, write_json
 from explorer.errors import Cancelled, NotFound
 from explorer.space import clusters, index, outliers, projection
 from explorer.space import graph as graphs
+from explorer.space.append import append
 from explorer.space.codes import Codes
 from explorer.space.duplicates import duplicate_table
 from explorer.space.joined import VECTORS, JoinedVectors, link_parts, whole
@@ -54,7 +55,8 @@ def build_space(
     """Build the next generation of a space and give it back; the current one, if nothing has changed.
 
     Without `refit` the transform, the map's places and the groups' numbers of the last generation are kept and new
-    pictures fitted in, unless more than a fifth are new. Pictures that a feature of the recipe lacks are left out.
+    pictures fitted in, unless more than a fifth are new: those of a large space are added to it (`append`), which takes
+    seconds. Pictures that a feature of the recipe lacks are left out.
     A joined space whose features have up-to-date spaces of their own, through the same steps, reads those (`joined`)
     and stores no vectors.
 
@@ -75,7 +77,12 @@ def build_space(
         work.mkdir(parents=True)
         try:
             build = _Build(dataset, recipe, work, progress, cancelled, seed)
-            n = build.run(old)
+            n, settled = None, (manifest or {}).get("settled", (manifest or {}).get("n", 0))
+            if old is not None:
+                room = int((1 + _GROWTH) * settled) - len(old)
+                n = append(dataset, build.stores, old, work, room, build._step)
+            if n is None:
+                n = settled = build.run(old)
             simple = (work / VECTORS).exists() and not recipe.axes and "power" not in "".join(recipe.steps)
             _make_durable(work)
             os.replace(work, generation_dir(folder, generation))
@@ -90,6 +97,7 @@ def build_space(
                 "recipe": recipe.as_json(),
                 "generation": generation,
                 "n": n,
+                "settled": settled,
                 "seed": seed,
                 "stands_for": mark,
                 "created": (manifest or {}).get("created") or datetime.datetime.now(datetime.UTC).isoformat(),

@@ -5,6 +5,7 @@ to be followed. Inverted lists are not kept: to build them takes a minute at a m
 anew, and they are no faster by what one waits for.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,9 @@ from explorer.space.joined import JoinedCodes
 
 EXACT = 150_000_000
 """Up to so many numbers (300,000 rows of 512) one search looks at every row's codes, and misses nothing."""
-_FIRST = 64
+_FIRST, _GUESSED = 64, 400
+"""Rows looked at first, for one query and for each of many."""
+_AT_ONCE = 512
 _SURE = 3.0
 """Of the spread of an estimate: of the rows that belong among the nearest, about one in 700 lies further off."""
 _MANY = 0.02
@@ -70,3 +73,40 @@ def _by_signs(
     more = np.setdiff1d(more if allowed is None else more[allowed[more]], rows, assume_unique=True)
     added = float32_scores(vectors, more, query[:, None])[:, 0]
     return np.concatenate([rows, more]), np.concatenate([scores, added])
+
+
+def candidates(
+    codes: Codes | JoinedCodes, vectors: Any, queries: np.ndarray, k: int, least: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """For each of (m, d) queries, rows among which its k nearest are, and `least` or more in all where there are as
+    many; and their scores. In no order. Quicker than one search after the other: the signs are read once for many."""
+    n = len(codes)
+    least = min(max(k, least), n)
+    if isinstance(codes, JoinedCodes) or n <= 16 * _GUESSED:
+        yield from (search(codes, vectors, query, least) for query in queries)
+        return
+    for start in range(0, len(queries), _AT_ONCE):
+        some = queries[start : start + _AT_ONCE]
+        bound = codes.signs.guess(some, max(_GUESSED, 2 * least))
+        found = codes.signs.reach(some, bound)
+        scores = [_scored(vectors, rows, query) for rows, query in zip(found, some, strict=True)]
+        wanted = np.array([_k_th(each, k) for each in scores], np.float32)
+        wanted -= np.float32(_SURE) * np.array([codes.spread(query) for query in some], np.float32)
+        short = np.array([each is None or len(each) < least for each in scores])
+        again = np.flatnonzero((wanted < bound) & ~short)
+        closer = codes.signs.reach(some[again], wanted[again]) if len(again) else []
+        for number, rows in zip(again.tolist(), closer, strict=True):
+            found[number], scores[number] = rows, _scored(vectors, rows, some[number])
+        for rows, each, query in zip(found, scores, some, strict=True):
+            if rows is None or each is None or len(rows) < least:
+                rows = codes.top(query, least, vectors)
+                each = float32_scores(vectors, rows, query[:, None])[:, 0]
+            yield rows, each
+
+
+def _scored(vectors: Any, rows: np.ndarray | None, query: np.ndarray) -> np.ndarray | None:
+    return None if rows is None else float32_scores(vectors, rows, query[:, None])[:, 0]
+
+
+def _k_th(scores: np.ndarray | None, k: int) -> float:
+    return -np.inf if scores is None or len(scores) < k else float(np.partition(scores, len(scores) - k)[-k])

@@ -24,20 +24,25 @@ def outlier_table(vectors: np.ndarray, distances: np.ndarray, seed: int = 0) -> 
     score in 0..1 (mean of the two percentile ranks), rank (1 is the oddest). One measure alone is blind: a few odd
     pictures of the same kind have each other near, and a lone picture may lie in the middle of everything.
     """
-    m = distances.shape[1]
-    lonely = distances[:, min(_COMPANY, m // 3) :].mean(axis=1) if m else np.zeros(len(vectors), np.float32)
+    apart = lonely(distances)
     far = central_distance(vectors, seed)
-    score = (percentile(lonely) + percentile(far)) / 2
+    score = (percentile(apart) + percentile(far)) / 2
     rank = np.empty(len(score), np.int64)
     rank[np.lexsort((np.arange(len(score)), -score))] = np.arange(1, len(score) + 1)
     return pd.DataFrame(
         {
-            "knn_distance": lonely.astype(np.float32),
+            "knn_distance": apart.astype(np.float32),
             "centre_distance": far.astype(np.float32),
             "score": score.astype(np.float32),
             "rank": rank,
         }
     )
+
+
+def lonely(distances: np.ndarray) -> np.ndarray:
+    """(n,) mean distance to the others beyond the first few, of (n, m) distances to the nearest, in their order."""
+    m = distances.shape[1]
+    return distances[:, min(_COMPANY, m // 3) :].mean(axis=1) if m else np.zeros(len(distances), np.float32)
 
 
 def central_distance(vectors: np.ndarray, seed: int = 0) -> np.ndarray:

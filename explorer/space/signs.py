@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SPREAD = 0.8
 """Of an estimate, times the root of d: .75 to .80 on synthetic rows and on EfficientNet-Lite0's."""
+ROOM = 8_192
+"""The most rows that are named for one of many queries."""
 _SAMPLE = 16_384
 """Rows whose estimates say above which about as many rows as are wanted lie."""
 _STEPS = 8
@@ -56,33 +58,31 @@ class Signs:
         in_shares(kernels.estimate, self.bits.size * _STEPS, self.bits, self.factor, planes[0], terms[0], out)
         return out[: self.n]
 
-    def likely(self, queries: np.ndarray, count: int) -> list[np.ndarray | None]:
-        """For each of (m, d) queries the rows with the largest estimates, ascending: (about `count`,) int64. None where
-        so many are equal that they cannot be told apart."""
+    def reach(self, queries: np.ndarray, least: np.ndarray) -> list[np.ndarray | None]:
+        """For each of (m, d) queries the rows whose estimates are `least` (m,) or more, ascending, int64. None where
+        those are more than ROOM."""
         from explorer.space import sign_kernels as kernels
 
         planes, terms = self._prepare(queries)
-        least = self._least(planes, terms, min(count, self.n))
-        m, room = len(queries), 4 * count + 64
-        rows, counts = np.empty((m, room), np.int32), np.zeros(m, np.int64)
-        arrays = (self.bits, self.factor, planes, terms, least, rows, counts)
+        m = len(queries)
+        rows, counts = np.empty((m, ROOM), np.int32), np.zeros(m, np.int64)
+        arrays = (self.bits, self.factor, planes, terms, np.asarray(least, np.float32), rows, counts)
         in_shares(kernels.reach, self.bits.size * _STEPS * m, *arrays)
-        full = counts > room
         found = [np.sort(some[:hits]).astype(np.int64) for some, hits in zip(rows, counts.tolist(), strict=True)]
         # the last block is made up with rows that are not there
-        return [None if full[number] else some[some < self.n] for number, some in enumerate(found)]
+        return [some[some < self.n] if hits <= ROOM else None for some, hits in zip(found, counts, strict=True)]
 
-    def _least(self, planes: np.ndarray, terms: np.ndarray, count: int) -> np.ndarray:
-        """(m,) float32: the estimate that about `count` rows reach, or more, guessed from a sample."""
+    def guess(self, queries: np.ndarray, count: int) -> np.ndarray:
+        """(m,) float32: for each of (m, d) queries an estimate that about `count` rows reach, or more, by a sample."""
         from explorer.space import sign_kernels as kernels
 
+        planes, terms = self._prepare(queries)
         blocks = np.arange(0, len(self.bits), max(len(self.bits) * kernels.ROWS // _SAMPLE, 1))
         bits = np.ascontiguousarray(self.bits[blocks])
         factor = np.ascontiguousarray(self.factor.reshape(-1, kernels.ROWS)[blocks]).ravel()
         expected = count * len(factor) / max(self.n, 1)
         place = min(int(np.ceil(expected + 2 * np.sqrt(expected) + 1)), len(factor))
-        least = np.empty(len(planes), np.float32)
-        out = np.empty(len(factor), np.float32)
+        least, out = np.empty(len(planes), np.float32), np.empty(len(factor), np.float32)
         for number in range(len(planes)):
             in_shares(kernels.estimate, 0, bits, factor, planes[number], terms[number], out)
             least[number] = np.partition(out, len(out) - place)[len(out) - place]
