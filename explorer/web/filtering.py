@@ -41,7 +41,7 @@ def panel(rt: "Runtime", dataset_id: str, query: dict[str, str]) -> dict[str, An
         said: dict[str, Any] = {"name": named.name, "title": named.title, "about": named.about}
         condition = conditions.pop(named.name, None)
         said["on"] = condition is not None
-        if condition is not None or named.name in opened:
+        if named.name in opened:
             try:
                 said |= _open(here, counts, named.name, condition or Condition())
             except ExplorerError as error:

@@ -10,7 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from explorer.web.runtime import Runtime
 
 MOST_SHELVES = 4
-_MOST_MASKS, _MOST_FACETS = 48, 64
+_MOST_MASKS, _MOST_FACETS = 24, 64
 COLUMNS, FOUND = "Columns", "What was found"
 METHODS = {"kmeans": "Groups (even)", "hdbscan": "Groups (dense)"}
 ODD = {"the oddest 1 %": 0.01, "the next 4 %": 0.05, "the next 5 %": 0.1, "the rest": 1.0}
@@ -54,7 +54,8 @@ class Shelf:
         self.items = space.items(dataset)
         self.columns = dict.fromkeys(dataset.columns())
         self.present = (self.items["status"] == "ok").to_numpy(bool)
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
+        self._making: dict[str, threading.Lock] = {}
         self._facets: OrderedDict[str, tuple[Any, Facet]] = OrderedDict()
         self._masks: OrderedDict[tuple[Any, ...], np.ndarray] = OrderedDict()
         self._shown: OrderedDict[str, tuple[tuple[Any, ...], np.ndarray]] = OrderedDict()
@@ -83,13 +84,17 @@ class Shelf:
         """A facet and the version of what it was made from. Raises NotFound for what is not there (any more)."""
         made, version, make = self._maker(name)
         with self._lock:
+            making = self._making.setdefault(made, threading.Lock())
+        with making:  # nobody waits for a facet but who asks for it
             held = self._facets.get(made)
             if held is None or held[0] != version:
-                held = self._facets[made] = version, make()
-                while len(self._facets) > _MOST_FACETS:
-                    self._facets.popitem(last=False)
+                held = version, make()
+        with self._lock:
+            self._facets[made] = held
             self._facets.move_to_end(made)
-            return held
+            while len(self._facets) > _MOST_FACETS:
+                self._facets.popitem(last=False)
+        return held
 
     def passing(self, wanted: Filter) -> dict[str, np.ndarray]:
         """For each facet of the filter, and for its words as "", (n,) bool: what passes.
@@ -141,29 +146,38 @@ class Shelf:
         return self._mask((name, version, condition), lambda: facet.passing(condition))
 
     def _mask(self, key: tuple[Any, ...], make: Callable[[], np.ndarray]) -> np.ndarray:
+        held = self._masks.get(key)
+        made = make() if held is None else held
         with self._lock:
-            held = self._masks.get(key)
-            if held is None:
-                held = self._masks[key] = make()
-                while len(self._masks) > _MOST_MASKS:
-                    self._masks.popitem(last=False)
+            held = self._masks.setdefault(key, made)
             self._masks.move_to_end(key)
-            return held
+            while len(self._masks) > _MOST_MASKS:
+                self._masks.popitem(last=False)
+        return held
 
     def _words(self, words: str) -> np.ndarray:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
         keep = np.ones(self.n, bool)
-        for word in words.lower().split():
-            keep &= self._mask(("", word), lambda word=word: self._holding(word))  # type: ignore[misc]
+        for word in pc.utf8_lower(pa.scalar(words)).as_py().split():
+            keep &= self._mask(("", word), partial(self._holding, word))
         return self._mask(("", "all", words), lambda: keep)
 
     def _holding(self, word: str) -> np.ndarray:
         import pyarrow.compute as pc
 
-        found = np.zeros(self.n, bool)
-        for column in ("caption", "uid"):
-            held = pc.match_substring(self.items[column].array.__arrow_array__(), word, ignore_case=True)
-            found |= held.fill_null(False).to_numpy(zero_copy_only=False)
-        return found
+        return np.asarray(pc.match_substring(self._texts, word).to_numpy(zero_copy_only=False), bool)
+
+    @cached_property
+    def _texts(self) -> Any:
+        """Caption and name of each row, in small letters once rather than at each word."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        kind = pa.large_string()
+        both = [pa.array(self.items[column], kind) for column in ("caption", "uid")]
+        return pc.utf8_lower(pc.binary_join_element_wise(*both, pa.scalar("\n", kind), null_handling="replace"))
 
     def _of_this_map(self, method: str) -> str:
         return f"@{method}:{self.space.key}.{self.space.generation}"

@@ -67,6 +67,7 @@ def test_each_histogram_shows_what_the_other_filters_leave(rt, here):
 def test_many_different_values_are_found_by_letters(rt, here):
     said = _panel(rt, here, Filter(), "origin")["origin"]
     assert (said["bars"], said["more"]) == ([], 1502), "nothing is frequent where all are different"
+    assert "bars" not in _panel(rt, here, Filter(has={"origin": "DOG"}))["origin"], "it is closed"
     said = _panel(rt, here, Filter(has={"origin": "DOG"}), "origin")
     found = here.items["meta:origin"].str.lower().str.contains("dog").sum()
     assert said["shown"] == found == len(said["origin"]["bars"]) > 0
