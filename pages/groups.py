@@ -9,6 +9,7 @@ from explorer.web.sets import cluster_set
 
 METHODS = {"kmeans": "Even: every picture in one", "hdbscan": "Dense: the rest stays out"}
 SHOWN = 240
+MOST_LOOKED_AT = 2_000
 AT_ONCE = 10  # cards drawn before more are asked for: each is a component of its own, and thirty take seconds
 
 view = state.open_view("groups")
@@ -99,13 +100,18 @@ for start in range(0, min(shown, len(cards)), 2):
                         icon=":material/label:", help="Answer a question for all of these",
                     )  # fmt: skip
                 st.button("Open", key=f"open-{how}-{card.id}", on_click=_open, args=(str(card.id),))
-            typical = views.row_cards(dataset, space, card.typical)
-            border = views.row_cards(dataset, space, card.border)[:2]
+            typical, border = card.typical, card.border[:2]
+            if view.filtered:  # of the pictures that are left, the most typical of them
+                left_rows = np.flatnonzero((labels == card.id) & view.mask)[:MOST_LOOKED_AT]
+                typical = selections.nearest_first(space.vectors, left_rows)[: len(typical)].tolist()
+                border = [row for row in border if view.mask[row] and row not in typical]
+            typical, border = (views.row_cards(dataset, space, rows) for rows in (typical, border))
             gallery(
                 typical + border, dataset=dataset.id, space=space.key, key=f"card-{how}-{card.id}", size=84,
                 controls=False, on_similar=state.similar,
             )  # fmt: skip
-            words = f"The last {len(border)} lie on its border." if border else ""
+            last = "The last lies" if len(border) == 1 else f"The last {len(border)} lie"
+            words = f"{last} on its border." if border else ""
             if card.differs:
                 column_name, value, inside, outside = card.differs[0]
                 about = views.plain(f"{column_name}: {value}")
