@@ -162,18 +162,28 @@ def made(n: int, d: int) -> np.ndarray:
 
 
 def every_step(n: int, d: int) -> None:
-    """Print, as JSON, the seconds of each step of a build that looks at vectors only, as a build does them."""
+    """Print, as JSON, what `steps` finds for n made vectors, and the recall@15 of the graph."""
     import resource
 
+    vectors = made(n, d)
+    seconds, cpu, near = steps(vectors)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    found = {"n": n, "d": d, "seconds": seconds, "cpu_seconds": cpu, "peak_mb": peak}
+    print(json.dumps(found | {"recall15": recall(vectors, near)}))
+
+
+def steps(vectors: np.ndarray) -> tuple[dict[str, float], dict[str, float], np.ndarray]:
+    """Seconds and seconds of processor of each step of a build that looks at vectors only, as a build does them, and
+    the (n, 15) graph."""
     from explorer.space import clusters, graph, outliers, projection
 
-    vectors = made(n, d)
     seconds, cpu, last = {}, {}, (time.perf_counter(), time.process_time())
 
     def note(step: str) -> None:
         nonlocal last
-        seconds[step], cpu[step] = time.perf_counter() - last[0], time.process_time() - last[1]
-        last = time.perf_counter(), time.process_time()
+        now = time.perf_counter(), time.process_time()
+        seconds[step], cpu[step] = now[0] - last[0], now[1] - last[1]
+        last = now
 
     rows, distances = graph.neighbour_graph(vectors, outliers.REACH)
     note("graph")
@@ -186,9 +196,7 @@ def every_step(n: int, d: int) -> None:
     note("dense groups")
     outliers.outlier_table(vectors, distances)
     note("odd ones")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    found = {"n": n, "d": d, "seconds": seconds, "cpu_seconds": cpu, "peak_mb": peak}
-    print(json.dumps(found | {"recall15": recall(vectors, near)}))
+    return seconds, cpu, near
 
 
 def recall(vectors: np.ndarray, near: np.ndarray, asked: int = 500) -> float:
