@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from explorer.collection import own
@@ -52,8 +53,8 @@ def append(
     if len(old) < FEWEST or not whole(old.folder):
         return None
     step("Looking for new pictures", 0, 1)
-    uids = Names(present["uid"])
-    rows = old.rows.of(uids)
+    found = pc.index_in(_texts(present["uid"]), value_set=pa.array(old.uids))
+    rows = np.asarray(pc.fill_null(found, -1))
     there = rows >= 0
     if Names(present["content_hash"][there]) != Names(old.hashes.picked(rows[there])):
         return None
@@ -214,8 +215,6 @@ class _Appended:
 
     def _same_files(self) -> list[tuple[int, int]]:
         """Pairs of a new row and another of the same bytes."""
-        import pyarrow.compute as pc
-
         found = pc.index_in(self.hashes.slice(self.first), value_set=self.hashes.slice(0, self.first))
         pairs = [(int(row), other) for row, other in zip(self.new, found.to_pylist(), strict=True) if other is not None]
         first = self.fresh.assign(row=self.new).groupby("content_hash")["row"].transform("min")

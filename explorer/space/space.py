@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from explorer.collection.dataset import Dataset
@@ -211,16 +212,17 @@ def stands_for(dataset: Dataset, recipe: SpaceRecipe) -> str:
     """A mark of everything that a build would read: the present items with their contents, and how many of them
     each feature still lacks."""
     present = dataset.present()
-    names = present["content_hash"].tolist()
-    pairs = "".join(f"{uid}\0{name}\n" for uid, name in zip(present["uid"].tolist(), names, strict=True))
+    texts = [pa.array(present[name], pa.large_string()) for name in ("uid", "content_hash")]
+    between, nothing, end = (pa.scalar(text, pa.large_string()) for text in ("\0", "", "\n"))
+    pairs = Names(pc.binary_join_element_wise(pc.binary_join_element_wise(*texts, between), nothing, end)).run()
     lacking = []
     for key, _ in recipe.features:
         try:
             store = dataset.features(key)
             lacking.append(len(store.missing(row_names(store.spec, present))))
         except NotFound:
-            lacking.append(len(names))
-    return _digest(f"{pairs}{lacking}\n".encode("utf-8", "surrogatepass"))
+            lacking.append(len(present))
+    return _digest(pairs + f"{lacking}\n".encode())
 
 
 def spaces_dir(dataset: Dataset) -> Path:
