@@ -41,7 +41,7 @@ SMALL = ("10k", "clipart")
 
 def run() -> dict[str, Any]:
     """Quality on three collections, time on the largest of them, then everything at a million."""
-    from benchmarks.vectors import clipart, fashion
+    from benchmarks.vectors import clipart, fashion, fashion_classes
 
     figures: dict[str, float] = {}
     detail: dict[str, Any] = {"quality": {}, "seconds": {}, "cpu_seconds": {}}
@@ -68,7 +68,8 @@ def run() -> dict[str, Any]:
             figures[f"ratio_to_{arm}.70k"] = times[arm]["warm"] / times["own"]["warm"]
             figures[f"ratio_to_{arm}.70k_cold"] = times[arm]["cold"] / times["own"]["cold"]
         figures["map_70k_s"] = times["own"]["warm"]
-        detail["maps"] = {arm: _drawn(np.load(folder / f"70k-{arm}.npy")) for arm in ARMS}
+        detail["maps"] = {arm: _drawn(np.load(folder / f"70k-{arm}.npy")).round(2).tolist() for arm in ARMS}
+        detail["classes"] = _drawn(_some(fashion_classes(), ROWS)).tolist()
     steps = million()
     figures["full_1m_s"] = sum(steps["seconds"].values())
     figures["recall15.1m"] = steps["recall15"]
@@ -77,7 +78,7 @@ def run() -> dict[str, Any]:
 
 
 def _some(vectors: np.ndarray, n: int) -> np.ndarray:
-    """(n, d) rows drawn from all, in order."""
+    """n rows drawn from all, in order."""
     rows = np.random.default_rng(0).permutation(len(vectors))[:n]
     return np.ascontiguousarray(vectors[np.sort(rows)])
 
@@ -210,15 +211,14 @@ def recall(vectors: np.ndarray, near: np.ndarray, asked: int = 500) -> float:
     return right / (min(n, asked) * k)
 
 
-def _drawn(xy: np.ndarray) -> list[list[float]]:
-    """Some of the places, for the picture."""
-    some = np.random.default_rng(3).choice(len(xy), min(len(xy), 8_000), replace=False)
-    drawn: list[list[float]] = (xy[some] - xy.mean(axis=0)).round(2).tolist()
-    return drawn
+def _drawn(rows: np.ndarray) -> np.ndarray:
+    """What the picture shows of all rows."""
+    return rows[np.random.default_rng(3).choice(len(rows), min(len(rows), 12_000), replace=False)]
 
 
 def plot(result: dict[str, Any]) -> "go.Figure":
     """The same pictures on the maps of all three, side by side."""
+    from plotly.colors import qualitative
     from plotly.subplots import make_subplots
 
     names = {"own": "Dataset Explorer (UMAP-like)", "umap": "umap-learn", "pacmap": "PaCMAP"}
@@ -229,9 +229,13 @@ def plot(result: dict[str, Any]) -> "go.Figure":
         for arm in ARMS
     ]
     chart = make_subplots(1, len(ARMS), subplot_titles=titles, horizontal_spacing=0.02)
+    classes = np.array(detail["classes"])
     for column, arm in enumerate(ARMS, 1):
-        x, y = np.array(detail["maps"][arm]).T
-        chart.add_scattergl(x=x, y=y, mode="markers", marker={"size": 2, "color": "#0f766e"}, row=1, col=column)
+        places = np.array(detail["maps"][arm])
+        for name, colour in zip(np.unique(classes), qualitative.T10, strict=True):
+            x, y = places[classes == name].T
+            marker = {"size": 2, "color": colour}
+            chart.add_scattergl(x=x, y=y, mode="markers", marker=marker, name=name, row=1, col=column)
     chart.update_xaxes(visible=False).update_yaxes(visible=False)
     return chart.update_layout(
         template="plotly_white", width=900, height=360, showlegend=False, margin={"l": 10, "r": 10, "t": 50, "b": 10}

@@ -13,12 +13,18 @@ if TYPE_CHECKING:
 
 
 def fashion() -> np.ndarray:
-    """(69_998, 1280) float32, memory-mapped: every distinct picture of Fashion-MNIST, centred, of length one."""
+    """(70_000, 1280) float32, memory-mapped: every distinct picture of Fashion-MNIST, centred, of length one."""
     return _kept("fashion")
 
 
+def fashion_classes() -> np.ndarray:
+    """(70_000,) str, what each of `fashion` shows."""
+    items = _embedded("fashion").present().drop_duplicates("content_hash")
+    return items["meta:folder"].to_numpy(dtype=object).astype(str)
+
+
 def clipart() -> np.ndarray:
-    """(1_4xx, 1280) float32: the distinct pictures of the demo that ships with the code."""
+    """(1_470, 1280) float32: the distinct pictures of the demo that ships with the code."""
     return _kept("clipart")
 
 
