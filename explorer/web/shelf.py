@@ -54,6 +54,7 @@ class Shelf:
         self.items = space.items(dataset)
         self.columns = dict.fromkeys(dataset.columns())
         self.present = (self.items["status"] == "ok").to_numpy(bool)
+        self.present.flags.writeable = False
         self._lock = threading.Lock()
         self._making: dict[str, threading.Lock] = {}
         self._facets: OrderedDict[str, tuple[Any, Facet]] = OrderedDict()
@@ -119,6 +120,7 @@ class Shelf:
             held = self._shown.get(text)
             if held is None or [id(part) for part in held[0]] != [id(part) for part in parts]:
                 keep = self.present & (failures(self.n, parts) == 0)
+                keep.flags.writeable = False  # it is kept, and many are given it
                 held = self._shown[text] = parts, keep
                 while len(self._shown) > _MOST_MASKS:
                     self._shown.popitem(last=False)
