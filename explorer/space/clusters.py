@@ -15,6 +15,7 @@ def kmeans(
     their numbers, so that a group stays what it was while pictures are added.
     """
     from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
 
     n = len(vectors)
     if centres is None:
@@ -28,7 +29,8 @@ def kmeans(
     wanted = min(wanted, len(np.unique(sample, axis=0)) if n <= 1_000 else wanted)
     start = "k-means++" if centres is None or len(centres) != wanted else np.asarray(centres, np.float32)
     fit = KMeans(wanted, init=start, n_init=3 if isinstance(start, str) else 1, max_iter=100, random_state=seed)
-    fit.fit(np.ascontiguousarray(sample, np.float32))
+    with threadpool_limits(1):  # its threads wait for each other: on a busy machine five times the work
+        fit.fit(np.ascontiguousarray(sample, np.float32))
     found = fit.cluster_centers_.astype(np.float32)
     labels = nearest_centre(vectors, found)
     if centres is None:
