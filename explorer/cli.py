@@ -94,6 +94,9 @@ def _extractors(parser: argparse.ArgumentParser, default: str | None = DEFAULT_E
     )
     parser.add_argument("--extractors", default=default, help=f"{text} (default: {default or 'as before'})")
     parser.add_argument("--exact", action="store_true", help="compute in single precision (slower; it stays so)")
+    parser.add_argument(
+        "--engine", choices=("local", "ray"), default="local", help="ray: on the cluster of RAY_ADDRESS (scaling.md)"
+    )
 
 
 def _add(parsed: argparse.Namespace) -> int:
@@ -108,7 +111,7 @@ def _add(parsed: argparse.Namespace) -> int:
     name = parsed.name or parsed.path.absolute().stem
     dataset = Dataset.create(workspace, name, spec)
     print(f"added as '{dataset.id}'")
-    return _process(workspace, dataset.id, _names(parsed.extractors), parsed.exact)
+    return _process(workspace, dataset.id, _names(parsed.extractors), parsed.exact, parsed.engine)
 
 
 def _names(text: str) -> list[str]:
@@ -138,7 +141,7 @@ def _rescan(parsed: argparse.Namespace) -> int:
     dataset = Dataset.open(workspace, parsed.dataset)
     jobs = Jobs(Catalog.open(workspace.catalog_url)).list(dataset.id)
     names = _names(parsed.extractors) if parsed.extractors else in_use(dataset, jobs)
-    return _process(workspace, dataset.id, names or _names(DEFAULT_EXTRACTORS), parsed.exact)
+    return _process(workspace, dataset.id, names or _names(DEFAULT_EXTRACTORS), parsed.exact, parsed.engine)
 
 
 def _demo(parsed: argparse.Namespace) -> int:
@@ -157,13 +160,15 @@ def _demo(parsed: argparse.Namespace) -> int:
     return serve(parsed.port, f"/map?d={dataset_id}", open_browser=True)
 
 
-def _process(workspace: Workspace, dataset_id: str, extractors: list[str], exact: bool = False) -> int:
+def _process(
+    workspace: Workspace, dataset_id: str, extractors: list[str], exact: bool = False, engine: str = "local"
+) -> int:
     """Run a job in this process, with its progress on the terminal."""
     from explorer.catalog import Catalog
     from explorer.jobs import Jobs, work
 
     jobs = Jobs(Catalog.open(workspace.catalog_url))
-    job_id = jobs.create(dataset_id, "process", {"extractors": extractors, "exact": exact})
+    job_id = jobs.create(dataset_id, "process", {"extractors": extractors, "exact": exact, "engine": engine})
     report = work(job_id, progress=_Terminal())
     print(f"\r{report}" if report else "", flush=True)
     return 0

@@ -12,6 +12,7 @@ from explorer.collection.costs import MAP, record_speed
 from explorer.collection.dataset import Dataset
 from explorer.collection.embedding import EmbedReport, embed
 from explorer.collection.progress import Progress, ProgressCallback
+from explorer.engine_ray import embed_with_ray
 from explorer.errors import BadInput, Busy, Cancelled, ExplorerError, NotFound
 from explorer.extractors.base import Extractor, FeatureSpec
 from explorer.extractors.registry import load
@@ -33,7 +34,8 @@ def process(
     """Bring a dataset up to date; what is there already is not computed again.
 
     `args`, all optional: "extractors": names, also of own features (see `own`); "exact": single precision, also where
-    the machine has a faster one (what was computed so stays so without it); "spaces": further spaces, each
+    the machine has a faster one (what was computed so stays so without it); "engine": "ray" for several machines
+    (see `engine_ray`); "spaces": further spaces, each
     [[feature key or extractor name, weight], …] or {"features": those, "steps": names of steps}; "only": uids, to
     look at these pictures alone; "build": false for features without spaces; "refit": whether transforms and maps are
     made anew. Spaces that exist and rest on these features are brought up to date with them. Own features whose table
@@ -47,7 +49,7 @@ def process(
     dataset = Dataset.open(workspace, dataset_id)
     progress(Progress("Looking for pictures", 0, 0))
     scan = dataset.rescan(progress, cancelled)
-    run = _Run(workspace, dataset, progress, cancelled)
+    run = _Run(workspace, dataset, progress, cancelled, args.get("engine") or "local")
     names = list(dict.fromkeys(args.get("extractors") or DEFAULT_EXTRACTORS))
     embedded = run.compute(names, args.get("only"), bool(args.get("exact")))
     spaces: list[dict[str, Any]] = []
@@ -77,10 +79,15 @@ class _Run:
     """What is computed and built for one job, and what went wrong on the way."""
 
     def __init__(
-        self, workspace: Workspace, dataset: Dataset, progress: ProgressCallback, cancelled: Callable[[], bool]
+        self,
+        workspace: Workspace,
+        dataset: Dataset,
+        progress: ProgressCallback,
+        cancelled: Callable[[], bool],
+        engine: str = "local",
     ) -> None:
         self.workspace, self.dataset = workspace, dataset
-        self.progress, self.cancelled = progress, cancelled
+        self.progress, self.cancelled, self.engine = progress, cancelled, engine
         self.keys: dict[str, str] = {}
         """The feature of each name that was computed."""
         self.failed: dict[str, ExplorerError] = {}
@@ -118,9 +125,13 @@ class _Run:
     def _embed(self, extractors: dict[str, Extractor], only: list[str] | None) -> EmbedReport:
         """All at once, so that each picture is read once; where one breaks down, each by itself."""
         try:
-            report = embed(self.dataset, list(extractors.values()), self.progress, self.cancelled, only=only)
+            if self.engine == "ray":
+                models = self.workspace.models
+                report = embed_with_ray(self.dataset, extractors, models, self.progress, self.cancelled, only)
+            else:
+                report = embed(self.dataset, list(extractors.values()), self.progress, self.cancelled, only=only)
             self.keys |= {name: extractor.spec.key for name, extractor in extractors.items()}
-            for name in extractors if len(extractors) == 1 else ():
+            for name in extractors if len(extractors) == 1 and self.engine == "local" else ():
                 record_speed(self.workspace, name, report.embedded, report.seconds)
             return report
         except (Cancelled, Busy):

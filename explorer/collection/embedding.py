@@ -13,16 +13,18 @@ from collections.abc import Callable, Collection, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
 from explorer.collection.dataset import Dataset
-from explorer.collection.features import PART_ROWS, FeatureWriter
+from explorer.collection.features import PART_ROWS
 from explorer.collection.hashing import content_hash
 from explorer.collection.images import decode, ground, thumbnail
 from explorer.collection.items import OK
-from explorer.collection.pictures import Picture
+from explorer.collection.pictures import Picture, PictureStore
 from explorer.collection.progress import Meter, Progress, ProgressCallback
+from explorer.collection.sources import Source
 from explorer.errors import Cancelled, Unreadable
 from explorer.extractors.backends import usable_cores
 from explorer.extractors.base import Extractor, Layered, prepared
@@ -53,7 +55,7 @@ class EmbedReport:
 
 
 @dataclass(frozen=True)
-class _Task:
+class Task:
     """One content, the items that have it, and the extractors (by number) that have not seen it."""
 
     hash: str
@@ -67,7 +69,7 @@ class _Task:
 class _Ready:
     """What the decoding threads made of a task."""
 
-    task: _Task
+    task: Task
     inputs: dict[int, np.ndarray] = field(default_factory=dict)
     """By the number of the computation."""
     picture: Picture | None = None
@@ -110,8 +112,8 @@ def embed(
     """
     started = time.monotonic()
     with dataset.writing():
-        tasks, skipped = _plan(dataset, extractors, only)
-        run = _Run(dataset, extractors, tasks, progress)
+        tasks, skipped = plan(dataset, extractors, only)
+        run = Run(dataset.source, dataset.pictures, extractors, tasks, progress)
         with ExitStack() as stack:  # also without tasks: the writers tidy up after a killed run
             run.writers = [stack.enter_context(dataset.features(each.spec).writer()) for each in extractors]
             stopped = run.work(cancelled)
@@ -121,16 +123,16 @@ def embed(
     return EmbedReport(run.embedded, skipped, run.problems, time.monotonic() - started)
 
 
-def _plan(dataset: Dataset, extractors: Sequence[Extractor], only: Collection[str] | None) -> tuple[list[_Task], int]:
+def plan(dataset: Dataset, extractors: Sequence[Extractor], only: Collection[str] | None) -> tuple[list[Task], int]:
     """What is to be done, in the order of the items, and how many contents need nothing."""
     items = dataset.items
     items = items[items["status"] == OK]
     if only is not None:
         items = items[items["uid"].isin(set(only))]
-    by_hash: dict[str, _Task] = {}
+    by_hash: dict[str, Task] = {}
     columns = (items[name].tolist() for name in ("uid", "path", "content_hash"))
     for uid, path, name in zip(*columns, strict=True):
-        task = by_hash.setdefault(name, _Task(name, [], []))
+        task = by_hash.setdefault(name, Task(name, [], []))
         task.uids.append(uid)
         task.paths.append(path)
     undecodable = dataset.pictures.problems()
@@ -140,21 +142,37 @@ def _plan(dataset: Dataset, extractors: Sequence[Extractor], only: Collection[st
         for name in dataset.features(extractor.spec).missing(wanted):
             by_hash[name].extractors.append(number)
     tasks = [
-        _Task(task.hash, task.uids, task.paths, task.extractors, task.hash not in pictures)
+        Task(task.hash, task.uids, task.paths, task.extractors, task.hash not in pictures)
         for task in (by_hash[name] for name in wanted)
         if task.extractors or task.hash not in pictures
     ]
     return tasks, len(by_hash) - len(tasks)
 
 
-class _Run:
-    """One run over the tasks: its queues and its counts."""
+class Writer(Protocol):
+    """Where the rows of one extractor go: a FeatureWriter, or what stands for one on another machine."""
+
+    def append(self, content_hash: str, row: np.ndarray) -> None: ...
+
+    def take(self) -> list[tuple[bytes, np.ndarray]]: ...
+
+    def write(self, taken: list[tuple[bytes, np.ndarray]]) -> None: ...
+
+
+class Run:
+    """One run over the tasks: its queues and its counts. `writers`, one for each extractor, are to be set before
+    `work`."""
 
     def __init__(
-        self, dataset: Dataset, extractors: Sequence[Extractor], tasks: list[_Task], progress: ProgressCallback | None
+        self,
+        source: Source,
+        pictures: PictureStore,
+        extractors: Sequence[Extractor],
+        tasks: list[Task],
+        progress: ProgressCallback | None,
     ) -> None:
-        self.dataset, self.extractors, self.tasks = dataset, extractors, tasks
-        self.writers: list[FeatureWriter] = []
+        self.source, self.pictures, self.extractors, self.tasks = source, pictures, extractors, tasks
+        self.writers: Sequence[Writer] = []
         self.lost: dict[str, str] = {}
         """Items whose bytes could not be got, or of which an extractor could make nothing."""
         self.done = self.embedded = self.problems = 0
@@ -163,7 +181,6 @@ class _Run:
         self._unwritten = 0
         """Pictures handed on of which not everything has been given to the writing thread."""
         self._flushed_at = time.monotonic()
-        dataset.source  # noqa: B018  (opened here, before several threads ask for it)
         self._threads = usable_cores()
         self._meter = Meter("Looking at the pictures", len(tasks), progress)
         self._compute_pool: ThreadPoolExecutor
@@ -196,10 +213,10 @@ class _Run:
                 self._wait_written()
         return stopped
 
-    def _prepare_some(self, tasks: list[_Task]) -> list[_Ready]:
+    def _prepare_some(self, tasks: list[Task]) -> list[_Ready]:
         return [self._prepare(task) for task in tasks]
 
-    def _prepare(self, task: _Task) -> _Ready:
+    def _prepare(self, task: Task) -> _Ready:
         """In a decoding thread: bytes to the inputs of the extractors and a thumbnail."""
         try:
             data = self._read(task)
@@ -221,12 +238,12 @@ class _Run:
         inputs = {number: prepared(extractor, data, decoded[side].rgb) for number, extractor, side in wanted}
         return _Ready(task, inputs, picture)
 
-    def _read(self, task: _Task) -> bytes:
+    def _read(self, task: Task) -> bytes:
         """The bytes that were there at the scan, from whichever duplicate still has them. Raises Unreadable."""
         reason = Unreadable("it is not there")
         for path in task.paths:
             try:
-                data = self.dataset.source.read(path)
+                data = self.source.read(path)
             except Unreadable as error:
                 reason = error
                 continue
@@ -306,7 +323,7 @@ class _Run:
         rows = [(writer, writer.take()) for writer in self.writers]
 
         def write() -> None:
-            self.dataset.pictures.add_many(pictures)
+            self.pictures.add_many(pictures)
             for writer, taken in rows:
                 writer.write(taken)
 
@@ -335,7 +352,7 @@ def _computations(extractors: Sequence[Extractor]) -> list[_Computation]:
 
 
 def _in_order(
-    pool: ThreadPoolExecutor, prepare: Callable[[list[_Task]], list[_Ready]], tasks: list[_Task]
+    pool: ThreadPoolExecutor, prepare: Callable[[list[Task]], list[_Ready]], tasks: list[Task]
 ) -> Generator[_Ready]:
     """`map` that runs at most _AHEAD tasks ahead of what was taken, and on closing drops what has not begun."""
     waiting: deque[Future[list[_Ready]]] = deque()

@@ -246,9 +246,8 @@ class FeatureWriter:
         store.reload()
         if not store._part_paths:
             return
-        full = [segment for segment in store._manifest["segments"] if segment["rows"] == SEGMENT_ROWS]
-        segments = list(full)
-        start = len(full) * SEGMENT_ROWS
+        segments = [segment for segment in store._manifest["segments"] if _closed(segment)]
+        start = sum(segment["rows"] for segment in segments)
         while start < len(store):
             stop = min(start + SEGMENT_ROWS, len(store))
             number = max((int(segment["name"][:5]) + 1 for segment in segments), default=0)  # damaged ones leave gaps
@@ -271,19 +270,49 @@ class FeatureWriter:
             low, high = max(start, int(first)), min(stop, int(first) + len(block))
             if low < high:
                 values[low - start : high - start] = block[low - first : high - first]
-        files: dict[str, Callable[[Any], None]] = {
-            f"{name}.f16.npy": lambda file: np.save(file, values, allow_pickle=False),
-            f"{name}.rows.npz": lambda file: np.savez(
-                file, allow_pickle=False, hash=store._hashes[start:stop], scale=store._scales[start:stop]
-            ),
-        }
-        checksums = {}
-        for file_name, write in files.items():
-            with replacing(store.folder / file_name) as beside:
-                with open(beside, "wb") as file:
-                    write(file)
-                checksums[file_name] = _checksum(beside)
-        return {"name": name, "rows": rows, "checksums": checksums}
+        return _save_segment(store.folder, name, store._hashes[start:stop], store._scales[start:stop], values)
+
+    def next_number(self) -> int:
+        """Of the next segment."""
+        return max((int(segment["name"][:5]) + 1 for segment in self._store._manifest["segments"]), default=0)
+
+    def adopt(self, segment: dict[str, Any]) -> None:
+        """Take up a segment of `write_segment`: from now on it is there for every reader."""
+        store = self._store
+        before = store._manifest["segments"]
+        closed = [each for each in before if _closed(each)]
+        segments = [*closed, segment, *before[len(closed) :]]
+        store._manifest = {**store._manifest, "segments": segments}
+        write_json(store.folder / "manifest.json", store._manifest)
+
+
+def write_segment(folder: Path, number: int, rows: list[tuple[bytes, np.ndarray]]) -> dict[str, Any]:
+    """Finished rows (content hash, (dim,) float32) as a segment of their own, on whichever machine; what the manifest
+    is to say of it once the writer adopts it. Written again, it has the same bytes."""
+    scales, values = _packed(np.stack([row for _, row in rows]))
+    names = np.array([name for name, _ in rows], _HASH)
+    return {**_save_segment(folder, f"{number:05d}-{len(rows):05d}", names, scales, values), "closed": True}
+
+
+def _closed(segment: dict[str, Any]) -> bool:
+    """Whether no row is added to it any more; these stand before the unfinished one."""
+    return segment["rows"] == SEGMENT_ROWS or bool(segment.get("closed"))
+
+
+def _save_segment(
+    folder: Path, name: str, hashes: np.ndarray, scales: np.ndarray, values: np.ndarray
+) -> dict[str, Any]:
+    files: dict[str, Callable[[Any], None]] = {
+        f"{name}.f16.npy": lambda file: np.save(file, values, allow_pickle=False),
+        f"{name}.rows.npz": lambda file: np.savez(file, allow_pickle=False, hash=hashes, scale=scales),
+    }
+    checksums = {}
+    for file_name, write in files.items():
+        with replacing(folder / file_name) as beside:
+            with open(beside, "wb") as file:
+                write(file)
+            checksums[file_name] = _checksum(beside)
+    return {"name": name, "rows": len(values), "checksums": checksums}
 
 
 def damaged(folder: Path) -> list[str]:

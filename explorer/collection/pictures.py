@@ -126,6 +126,25 @@ class PictureStore:
                 connection.executemany("INSERT OR REPLACE INTO checks VALUES (?, ?)", checks)
                 connection.executemany("INSERT OR REPLACE INTO grounds VALUES (?, ?)", grounds)
 
+    def absorb(self, other: Path) -> None:
+        """Take over everything of another file of this kind, which nobody writes any more."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._translated():
+            connection = self._connection()
+            connection.execute("ATTACH ? AS other", (str(other),))
+            try:
+                with connection:
+                    connection.execute("BEGIN IMMEDIATE")
+                    for table in ("pictures", "checks", "grounds"):
+                        connection.execute(f"INSERT OR REPLACE INTO {table} SELECT * FROM other.{table}")
+            finally:
+                connection.execute("DETACH other")
+
+    def copy_to(self, path: Path) -> None:
+        """Everything as one plain file, to be carried elsewhere; there is none of that name yet."""
+        with self._translated():
+            self._connection().execute("VACUUM INTO ?", (str(path),))
+
     def close(self) -> None:
         """Close this thread's connection."""
         connection = getattr(self._local, "connection", None)

@@ -68,7 +68,7 @@ def best_network(
     if not trials:
         tried = _tried(name, weights, build(), example, models_dir, widths, finish)
         if file:
-            write_json(file, {"processor": processor(), "trials": [asdict(each) for each in tried]})
+            write_json(file, _stored(file) | {processor(): [asdict(each) for each in tried]})
         return tried[choose(list(tried), exact)]
     chosen = choose(trials, exact)
     if chosen.backend == "openvino":
@@ -159,11 +159,17 @@ def least_cosine(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _kept(file: Path | None) -> list[Trial]:
-    """What was tried on this processor; nothing where the file is another's, or no such file."""
-    if file is None:
-        return []
+    """What was tried on this processor."""
     try:
-        stored: dict[str, Any] = read_json(file)
-        return [Trial(**each) for each in stored["trials"]] if stored["processor"] == processor() else []
-    except (OSError, ValueError, KeyError, TypeError):
+        return [Trial(**each) for each in _stored(file).get(processor(), [])] if file else []
+    except TypeError:
         return []  # it is tried again; a damaged file is no reason to stop anybody
+
+
+def _stored(file: Path) -> dict[str, Any]:
+    """Processor to what was tried on it: machines of several kinds may share a workspace."""
+    try:
+        found = read_json(file)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
