@@ -3,6 +3,8 @@
 import numpy as np
 
 FEWEST, MOST = 4, 40
+DENSE = 200_000
+"""Places on the map up to which all are looked at for dense groups: a quarter of a minute."""
 _SAMPLE = 20_000
 
 
@@ -49,21 +51,37 @@ def nearest_centre(vectors: np.ndarray, centres: np.ndarray) -> np.ndarray:
     return np.concatenate(chunks).astype(np.int32)
 
 
-def dense_groups(xy: np.ndarray) -> np.ndarray:
-    """HDBSCAN (Campello et al., 2013) on (n, 2) map places: (n,) int32, -1 for pictures in no group, the largest 0."""
+def dense_groups(xy: np.ndarray, seed: int = 0) -> np.ndarray:
+    """HDBSCAN (Campello et al., 2013) on (n, 2) map places: (n,) int32, -1 for pictures in no group, the largest 0.
+
+    Above DENSE places the groups are those of half as many, drawn from all; the others go with the nearest of them.
+    """
     n = len(xy)
     smallest = max(5, round(np.sqrt(n) / 3))
     if n < 2 * smallest:
         return np.full(n, -1, np.int32)
+    if n <= DENSE:
+        labels = _hdbscan(xy, smallest)
+    else:
+        from scipy.spatial import cKDTree
+
+        some = xy[np.sort(np.random.default_rng(seed).choice(n, DENSE // 2, replace=False))]
+        found = _hdbscan(some, max(5, round(smallest * len(some) / n)))
+        labels = found[cKDTree(some).query(xy, workers=-1)[1]]
+    sizes = np.bincount(labels[labels >= 0])
+    numbers = np.append(np.argsort(np.argsort(-sizes, kind="stable"), kind="stable"), -1)
+    return numbers[labels].astype(np.int32)
+
+
+def _hdbscan(xy: np.ndarray, smallest: int) -> np.ndarray:
+    """(n,) int64 groups of at least `smallest`, -1 for none."""
     import hdbscan
 
     # one group that swallows most of the map says nothing: then the tips of the tree are taken
     for selection in ("eom", "leaf"):
-        labels = hdbscan.HDBSCAN(
+        labels: np.ndarray = hdbscan.HDBSCAN(
             min_cluster_size=smallest, min_samples=5, cluster_selection_method=selection, core_dist_n_jobs=1
         ).fit_predict(xy.astype(np.float64))
-        if np.bincount(labels + 1)[1:].max(initial=0) <= n / 2:
+        if np.bincount(labels + 1)[1:].max(initial=0) <= len(xy) / 2:
             break
-    sizes = np.bincount(labels[labels >= 0])
-    numbers = np.append(np.argsort(np.argsort(-sizes, kind="stable"), kind="stable"), -1)
-    return numbers[labels].astype(np.int32)
+    return labels

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
+from explorer.space import clusters
 from explorer.space.cards import make_cards
 from explorer.space.clusters import dense_groups, kmeans, nearest_centre
 from explorer.space.recipe import normalised
@@ -60,6 +61,19 @@ def test_dense_groups_leave_the_scattered_out() -> None:
     assert (labels[200:270] == 2).mean() > 0.9
     assert (labels[:270] == -1).mean() < 0.05
     assert (labels[-90:] == -1).mean() > 0.25
+
+
+def test_dense_groups_of_very_many_are_those_of_half(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    middles = (((-0.5, 0), 400), ((0.5, 0.5), 550), ((0.6, -0.6), 300))
+    spots = [rng.normal(place, 0.02, (size, 2)) for place, size in middles]
+    xy = np.concatenate([*spots, rng.uniform(-1, 1, (150, 2))]).astype("f4")
+    monkeypatch.setattr(clusters, "DENSE", 800)
+    labels = dense_groups(xy)
+    assert (labels[400:950] == 0).mean() > 0.9
+    assert (labels[:400] == 1).mean() > 0.9
+    assert (labels[950:1_250] == 2).mean() > 0.9
+    assert (labels[-150:] == -1).mean() > 0.25
 
 
 @pytest.fixture(scope="module")
