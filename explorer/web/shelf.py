@@ -8,7 +8,7 @@ name begins so is @column:NAME.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,26 @@ class Named:
     name: str
     title: str
     about: str
+
+
+class _Titles(Mapping[str, str]):
+    """What groups are called, found when first asked for: it takes long, and what passes a filter needs none."""
+
+    def __init__(self, find: Callable[[], dict[str, str]]) -> None:
+        self._find = find
+
+    @cached_property
+    def _found(self) -> dict[str, str]:
+        return self._find()
+
+    def __getitem__(self, value: str) -> str:
+        return self._found[value]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
 
 
 class Shelf:
@@ -233,9 +253,12 @@ class Shelf:
         if space is not self.space:
             rows = space.rows.of(self.space.uids)
             labels = np.where(rows >= 0, labels[rows], -1)
-        titles = {card.id: card.title for card in self.rt.cluster_cards(self.dataset.id, space.key, method)}
-        named = {str(number): titles.get(int(number), f"group {number}") for number in order}
-        return values_facet(place[labels], list(named), {**named, "": "in no group"})
+        numbers = [str(number) for number in order]
+        return values_facet(place[labels], numbers, _Titles(partial(self._titles, method, space, numbers)))
+
+    def _titles(self, method: str, space: Space, numbers: list[str]) -> dict[str, str]:
+        titles = {str(card.id): card.title for card in self.rt.cluster_cards(self.dataset.id, space.key, method)}
+        return {**{number: titles.get(number, f"group {number}") for number in numbers}, "": "in no group"}
 
     def _selection(self, view_id: str) -> Facet:
         uids, words = selections.load(self.rt.catalog, self.dataset.id, view_id)
