@@ -61,7 +61,7 @@ class Person:
     stale: list[float] = field(default_factory=list)
     """Seconds from when an own answer was stored to when scores that hold it (or a later one) had arrived."""
     pictures: list[str] = field(default_factory=list)
-    failed: int = 0
+    failed: list[str] = field(default_factory=list)
     seq: int = 0
     learnt: int = 0
     rerun: bytes = b""
@@ -172,8 +172,8 @@ class Person:
                 answer = await self.client.post(f"{self.base}/answers", json=body, headers={"x-explorer": "1"})
                 answer.raise_for_status()
                 said = answer.json()
-            except (httpx.HTTPError, ValueError):
-                self.failed += 1
+            except (httpx.HTTPError, ValueError) as error:
+                self.failed.append(said_of(error))
                 await asyncio.sleep(wait)
                 wait = min(RETRY_MOST, wait * 2)
                 continue
@@ -206,8 +206,8 @@ class Person:
                 self.learnt = max(self.learnt, int(answer.json()["seq"]))
                 self.stale += [now - at for seq, at in self.unseen if seq <= self.learnt]
                 self.unseen = [(seq, at) for seq, at in self.unseen if seq > self.learnt]
-            except (httpx.HTTPError, ValueError):
-                self.failed += 1
+            except (httpx.HTTPError, ValueError) as error:
+                self.failed.append(said_of(error))
             await asyncio.sleep(max(0.05, start + PANEL_SECONDS - time.perf_counter()))
 
     async def fetch(self) -> None:
@@ -218,8 +218,8 @@ class Person:
             answer.raise_for_status()
             self.batch_ms.append(1e3 * (time.perf_counter() - start))
             self.pictures += [each["uid"] for each in answer.json()["items"]]
-        except (httpx.HTTPError, ValueError):
-            self.failed += 1
+        except (httpx.HTTPError, ValueError) as error:
+            self.failed.append(said_of(error))
 
     def told(self) -> dict[str, Any]:
         return {
@@ -233,6 +233,12 @@ class Person:
             "failed": self.failed,
             "messages": self.heard,
         }
+
+
+def said_of(error: Exception) -> str:
+    """What went wrong with a request, in the server's own words where it gave any."""
+    answer = error.response if isinstance(error, httpx.HTTPStatusError) else None
+    return repr(error) if answer is None else f"{answer.status_code} {answer.request.url.path}: {answer.text[:200]}"
 
 
 async def main() -> None:

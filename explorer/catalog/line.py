@@ -6,6 +6,7 @@ for ten requests costs what one for a single request does.
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -27,8 +28,9 @@ class _Waiting(Generic[Asked, Done]):
 class Line(Generic[Asked, Done]):
     """`work` does, in one transaction, what several ask for, and gives back one thing for each, in their order."""
 
-    def __init__(self, work: Callable[[Sequence[Asked]], list[Done]]) -> None:
-        self._work = work
+    def __init__(self, work: Callable[[Sequence[Asked]], list[Done]], linger: float = 0.0) -> None:
+        """While several ask, each turn waits `linger` seconds for more of them."""
+        self._work, self._linger, self._busy = work, linger, False
         self._turn, self._lining_up = threading.Lock(), threading.Lock()
         self._line: list[_Waiting[Asked, Done]] = []
 
@@ -40,8 +42,11 @@ class Line(Generic[Asked, Done]):
             self._line.append(mine)
         with self._turn:
             if mine.done is None and mine.error is None:
+                if self._busy:
+                    time.sleep(self._linger)
                 with self._lining_up:
                     line, self._line = self._line, []
+                self._busy = len(line) > 1
                 self._do_all(line)
         if mine.error is not None:
             raise mine.error

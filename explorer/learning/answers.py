@@ -27,6 +27,9 @@ Value = Literal["yes", "unsure", "skip", "unusable", "no", "undo"]
 VALUES: tuple[Value, ...] = ("yes", "unsure", "skip", "unusable", "no", "undo")
 MAX_TEXT = 4096
 _CHUNK = 5_000
+GATHER_SECONDS = 0.03
+"""How long answers of several people are waited for, to be written together: half of the transactions, measured with
+fifty people, and the slowest twentieth of the acknowledgements in half the time. Nobody waits who is alone."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class AnswerStore:
         self._catalog = catalog
         self._walks: dict[str, Walk] = {}
         self._lock = threading.Lock()
-        self._line = Line(self._record)
+        self._line = Line(self._record, linger=GATHER_SECONDS)
         self._reading = Line(self._move_on)
 
     def record(self, events: Sequence[AnswerEvent]) -> list[Stored]:
@@ -112,24 +115,18 @@ class AnswerStore:
         # The rows of the questions are locked in order, so that numbers become visible in the order they are given:
         # whoever has seen number 7 of a question will never be surprised by a number 6.
         asked = sorted({event.question_id for event in events})
-        datasets = {
-            row.id: row.dataset_id
-            for row in connection.execute(
-                sa.select(questions.c.id, questions.c.dataset_id)
-                .where(questions.c.id.in_(asked))
-                .order_by(questions.c.id)
-                .with_for_update()
-            )
-        }
-        class_of = {
-            row.id: row.question_id
-            for row in connection.execute(
-                sa.select(classes.c.id, classes.c.question_id).where(classes.c.question_id.in_(asked))
-            )
-        }
+        named = {event.class_id for event in events if event.class_id is not None}
+        joined = questions.outerjoin(classes, (classes.c.question_id == questions.c.id) & classes.c.id.in_(named))
+        rows = connection.execute(
+            sa.select(questions.c.id, questions.c.dataset_id, classes.c.id.label("class_id"))
+            .select_from(joined)
+            .where(questions.c.id.in_(asked))
+            .order_by(questions.c.id)
+            .with_for_update(of=questions)
+        ).all()
+        datasets = {row.id: row.dataset_id for row in rows}
+        class_of = {row.class_id: row.id for row in rows}
         known = _known(connection, {e.client_event_id for e in events} | {e.undoes for e in events if e.undoes})
-        of_these = table.c.question_id.in_(asked)
-        last = connection.execute(sa.select(sa.func.max(table.c.seq)).where(of_these)).scalar() or 0
         now = self._catalog.now(connection)
         fresh: dict[str, dict[str, Any]] = {}
         for event in events:
@@ -145,9 +142,8 @@ class AnswerStore:
             fresh[event.client_event_id] = row
         written: dict[str, int] = {}
         if fresh:
-            connection.execute(table.insert(), list(fresh.values()))
-            numbers = sa.select(table.c.client_event_id, table.c.seq).where(of_these, table.c.seq > last)
-            written = {row[0]: row[1] for row in connection.execute(numbers)}
+            numbered = table.insert().returning(table.c.client_event_id, table.c.seq, sort_by_parameter_order=True)
+            written = {row[0]: row[1] for row in connection.execute(numbered, list(fresh.values()))}
         stored = []
         for event in events:  # the first time that a batch names a new event is the answer, a second time a retry
             seq = written.pop(event.client_event_id, None)

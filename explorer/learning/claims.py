@@ -88,7 +88,8 @@ class ClaimStore:
             later: dict[str, set[str]] = {}
             if since is not None and not again:
                 new = sa.select(answers.c.uid, answers.c.person_id)
-                for row in connection.execute(new.where(answers.c.question_id == question_id, answers.c.seq > since)):
+                of_these = (answers.c.question_id == question_id, answers.c.seq > since, answers.c.uid.in_(uids))
+                for row in connection.execute(new.where(*of_these)):
                     later.setdefault(row.uid, set()).add(row.person_id)
             held = self._others(connection, question_id, person_id, now, uids)
             granted = [
@@ -97,7 +98,8 @@ class ClaimStore:
                 if not full(person_id, {*known.get(uid, ()), *later.get(uid, ()), *held.get(uid, ())}, overlap)
             ]
             own = (claims.c.question_id == question_id) & (claims.c.person_id == person_id)
-            kept = {row[0] for row in connection.execute(sa.select(claims.c.uid).where(own, held_at(now)))}
+            held_now = sa.select(claims.c.uid).where(own, held_at(now))
+            kept = {row[0] for row in connection.execute(held_now)} if keep else set()
             over = (claims.c.question_id == question_id) & ~held_at(now)
             connection.execute(claims.delete().where(sa.or_(own, over)))
             wanted = dict.fromkeys([*granted, *(uid for uid in keep if uid in kept)])

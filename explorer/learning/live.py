@@ -88,7 +88,7 @@ class LiveQuestions:
         """The newest scores; at least as new as answer `after_seq`, which a page knows from what it has sent.
 
         With `may_lag` they may be a second old, also older than `after_seq`, while several people answer: their presses
-        share a fit then, which takes a fifth of the time at most, and nobody waits for it who has an older one.
+        share a fit then, which takes a third of the time at most, and nobody waits for it who has an older one.
 
         Raises NotFound for an unknown question or space, a question of another dataset, or answers that are not
         there (a catalogue restored from an older copy).
@@ -126,8 +126,9 @@ class LiveQuestions:
                 gathered = gather(question, answers, attributes, provenance, prepared, apart)
                 slot.scores = compute(question, prepared, gathered, answers, attributes, seq)
                 took = time.monotonic() - began
-                # an answer that just missed this fit is in the scores when the next one ends, a second later at most
-                slot.young_until = began + min(5 * took, MOST_LAG_SECONDS - took)
+                # an answer that just missed this fit is in the scores when the next one ends: a second later at most,
+                # unless fits would take more than a third of the time then
+                slot.young_until = began + took + max(2 * took, MOST_LAG_SECONDS - 2 * took)
             return slot.scores
         finally:
             slot.lock.release()
@@ -231,10 +232,13 @@ class LiveQuestions:
         n: int | None,
         shown: np.ndarray,
         free: np.ndarray,
+        several: bool,
+        open_now: Callable[[], np.ndarray],
     ) -> Suggested:
-        """`batch` of the rows `free` for one of several people. While several are at work one choice among `shown`, the
-        same object for all of them, is dealt out to all, so that not everybody's looks at the whole collection."""
-        if not self._answers.several_at_work(question_id):
+        """`batch` of the rows `free` for one of several people. While `several` are at work, or their answers say so,
+        one choice among `shown`, the same object for all, is dealt out: not everybody's looks at the whole collection.
+        `open_now()` (n,) bool: those of `shown` that nobody has answered or holds."""
+        if not several and not self._answers.several_at_work(question_id):
             return self.batch(dataset_id, question_id, space_key, policy, n, allowed=free)
         scores = self.scores(dataset_id, question_id, space_key, may_lag=True)
         wanted = batch_size(int(scores.answered.sum())) if n is None else n
@@ -243,7 +247,10 @@ class LiveQuestions:
             pool = slot.pools.get(name)
             hand = () if pool is None or pool.over(shown) else pool.deal(wanted, free, scores.space.rows)
             if pool is None or len(hand) < wanted:
-                pool = Pool(self.batch(dataset_id, question_id, space_key, policy, HANDS * wanted, allowed=free), shown)
+                chosen = self.batch(
+                    dataset_id, question_id, space_key, policy, HANDS * wanted, allowed=free & open_now()
+                )
+                pool = Pool(chosen, shown)
                 hand = pool.deal(wanted, free, scores.space.rows)
                 slot.pools = {name: pool} if len(slot.pools) > 8 else {**slot.pools, name: pool}
         return replace(pool.chosen, items=hand)

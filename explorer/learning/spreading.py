@@ -46,7 +46,7 @@ def spread_answers(
     m = len(rows)
     sent = np.arange(m) if m <= MOST else _some(rows)
     counts = np.bincount(y[sent], minlength=n_classes).astype(np.float64)
-    columns = [graph.column(int(row)) for row in rows[sent]]
+    columns = graph.many(rows[sent].tolist())
     found = np.concatenate([found for found, _ in columns])
     starts = np.cumsum([0, *(len(found) for found, _ in columns)])
     values = np.concatenate([values for _, values in columns])

@@ -7,6 +7,7 @@ found by looking only at the pictures around it, and a new answer costs one more
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -17,6 +18,8 @@ MOST = 1_800
 """Pictures that one answer reaches at most."""
 _HELD = 2_048
 """Columns kept: 22 kB each at most."""
+_AT_ONCE = 256
+"""Columns found in one call of the kernel: 6 MB."""
 _SHARE = 2e-7
 """What still flows is followed while it is above this share of what entered."""
 
@@ -36,7 +39,7 @@ class Spread:
         away = np.ascontiguousarray(distances[:, :k], np.float32)
         self.n, self.alpha = len(rows), alpha
         self.starts, self.columns, self.values, self.root = kernels.symmetric(rows, away)
-        self._push = kernels.push
+        self._push = kernels.push_all
         self._place = np.full(self.n, -1, np.int32)
         self._lock = threading.Lock()
         self._held: OrderedDict[int, tuple[np.ndarray, np.ndarray]] = OrderedDict()
@@ -49,22 +52,33 @@ class Spread:
         `_SHARE` / (1 - alpha) times the root of the two pictures' ratio of degrees, unless MOST cut it off. A picture
         without a neighbour has itself alone, with value 1. Raises IndexError for a row that is not there.
         """
-        if not 0 <= row < self.n:
-            raise IndexError(f"There is no row {row}; there are {self.n}.")
-        with self._lock:
-            found = self._held.get(row)
-            if found is None:
-                found = self._compute(row)
-                self._held[row] = found
-                while len(self._held) > _HELD:
-                    self._held.popitem(last=False)
-            self._held.move_to_end(row)
-        return found
+        return self.many([row])[0]
 
-    def _compute(self, row: int) -> tuple[np.ndarray, np.ndarray]:
+    def many(self, rows: Sequence[int]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The `column` of each of these rows; those that are not known yet are found in one go."""
+        for row in rows:
+            if not 0 <= row < self.n:
+                raise IndexError(f"There is no row {row}; there are {self.n}.")
+        with self._lock:
+            missing = [row for row in dict.fromkeys(rows) if row not in self._held]
+            found = {row: self._held[row] for row in rows if row in self._held}
+            for start in range(0, len(missing), _AT_ONCE):
+                found |= self._compute(missing[start : start + _AT_ONCE])
+            for row in rows:
+                self._held[row] = found[row]
+                self._held.move_to_end(row)
+            while len(self._held) > _HELD:
+                self._held.popitem(last=False)
+        return [found[row] for row in rows]
+
+    def _compute(self, rows: list[int]) -> dict[int, tuple[np.ndarray, np.ndarray]]:
         graph = (self.starts, self.columns, self.values, self.root)
-        reached, values = self._push(*graph, self._place, row, self.alpha, MOST, _SHARE)
-        order = np.argsort(reached)
-        rows, found = reached[order].astype(np.int64), values[order].astype(np.float32)
-        rows.flags.writeable = found.flags.writeable = False
-        return rows, found
+        seeds = np.array(rows, np.int64)
+        ends, reached, values = self._push(*graph, self._place, seeds, self.alpha, MOST, _SHARE)
+        found = {}
+        for number, row in enumerate(rows):
+            own = slice(ends[number], ends[number + 1])
+            column = reached[own].copy(), values[own].copy()
+            column[0].flags.writeable = column[1].flags.writeable = False
+            found[row] = column
+        return found

@@ -234,3 +234,29 @@ def push(
     for at in range(touched):
         place[ids[at]] = -1
     return ids[opened[:count]], settled[opened[:count]]
+
+
+@njit(cache=True, nogil=True)
+def push_all(
+    starts: np.ndarray,
+    columns: np.ndarray,
+    values: np.ndarray,
+    root: np.ndarray,
+    place: np.ndarray,
+    seeds: np.ndarray,
+    alpha: float,
+    most: int,
+    least: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`push` from each of the seeds, rows ascending: (k + 1,) int64 ends, int64 rows and float32 values one after the
+    other. One call for many, since other threads run between two calls."""
+    ends = np.zeros(len(seeds) + 1, np.int64)
+    rows, found = np.empty(len(seeds) * most, np.int64), np.empty(len(seeds) * most, np.float32)
+    for number in range(len(seeds)):
+        reached, settled = push(starts, columns, values, root, place, seeds[number], alpha, most, least)
+        at = ends[number]
+        for here in np.argsort(reached):
+            rows[at], found[at] = reached[here], settled[here]
+            at += 1
+        ends[number + 1] = at
+    return ends, rows[: ends[-1]], found[: ends[-1]]

@@ -93,8 +93,11 @@ class Gate:
     """ASGI middleware: refuses foreign hosts and origins and what is too much, asks who it is and whether they may come
     to this address at all, adds security headers."""
 
-    def __init__(self, app: ASGIApp, visitors: Visitors, limits: Limits | None = None) -> None:
+    def __init__(
+        self, app: ASGIApp, visitors: Visitors, limits: Limits | None = None, own: ASGIApp | None = None
+    ) -> None:
         self.app = app
+        self.own = own or app  # for /x/: what else lies around Streamlit's app is a third of what a small request costs
         self.visitors = visitors
         self.limits = limits or Limits()
         # Streamlit asks for the Host once more at its websocket
@@ -111,7 +114,8 @@ class Gate:
         if refusal is None and scope["type"] == "websocket":
             await self._socket(scope, receive, send)
         elif refusal is None:
-            await self.app(scope, receive, _with_headers(send, scope["path"], scope["path"] in _LITTLE))
+            app = self.own if scope["path"].startswith("/x/") else self.app
+            await app(scope, receive, _with_headers(send, scope["path"], scope["path"] in _LITTLE))
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": "not allowed"})
         else:

@@ -23,7 +23,8 @@ OVERLAP = "overlap"
 
 @dataclass(frozen=True)
 class Handed:
-    """Pictures that are this person's for a minute. `held`: how many of the others' hands they might have had else."""
+    """Pictures that are this person's for a minute. `held`, where there are none: how many are in others' hands that
+    they might have had else."""
 
     why: str
     policy: str
@@ -49,11 +50,20 @@ def hand_out(
     overlap = overlap_of(question)
     said = rt.answers.by_person(question.id) if overlap > 1 else {}
     answered = answered_by(said)
+    several = len(rt.bulletin.stand(question.id).here | {person.id}) > 1
+
+    def open_now() -> np.ndarray:
+        done = rt.answers.current(question.id).keys() if overlap == 1 else set()
+        return less(shown, space, done | _held(rt, person, question, answered, overlap))
+
+    held: set[str] = set()
     refused: set[str] = set()
-    for _ in range(TRIES):
-        held = _full(person, rt.claims.others(question.id, person.id), answered, overlap)
+    for attempt in range(TRIES):
+        if attempt:  # what the others hold is hundreds of rows, and mostly the first pick has none of it
+            held = _held(rt, person, question, answered, overlap)
         free = less(shown, space, {*keep, *held, *refused})
-        picked = rt.live.deal(question.dataset_id, question.id, space.key, policy, n, shown, free)
+        asked = (question.dataset_id, question.id, space.key, policy, n)
+        picked = rt.live.deal(*asked, shown, free, several, open_now)
         picks = list(picked.items)
         if overlap > 1 and policy == "useful":
             wanted = n or batch_size(len(answered))
@@ -64,15 +74,16 @@ def hand_out(
                 question.id, person.id, uids, overlap=overlap, answered=answered, since=picked.seq, keep=keep
             )
         )
-        if granted or not picks:
+        if 2 * len(granted) >= len(picks):
             break
-        refused |= set(uids)
+        refused |= set(uids) - granted
     mine = tuple(pick for pick in picks if pick.uid in granted)
+    left = set() if mine else _held(rt, person, question, answered, overlap).difference(keep)
     if overlap == 1:
-        still = set(held) - rt.answers.current(question.id).keys()
+        left -= rt.answers.current(question.id).keys() if left else set()
     else:
-        still = {uid for uid in held if not full(person.id, answered.get(uid, ()), overlap)}
-    return Handed(picked.why, picked.policy, mine, _count(shown, space, still.difference(keep)))
+        left = {uid for uid in left if not full(person.id, answered.get(uid, ()), overlap)}
+    return Handed(picked.why, picked.policy, mine, _count(shown, space, left))
 
 
 def claim_rows(
@@ -80,7 +91,7 @@ def claim_rows(
 ) -> tuple[np.ndarray, int]:
     """The first `most` of some rows that nobody else holds, claimed; and how many others hold."""
     overlap = 1 if again else overlap_of(question)
-    held = set(_full(person, rt.claims.others(question.id, person.id), {}, overlap))
+    held = _held(rt, person, question, {}, overlap)
     free = [int(row) for row in rows if space.uids[int(row)] not in held]
     uids = [space.uids[row] for row in free[:most]]
     granted = set(rt.claims.take(question.id, person.id, uids, overlap=overlap, again=True))
@@ -109,8 +120,12 @@ def less(shown: np.ndarray, space: Space, uids: Iterable[str]) -> np.ndarray:
     return left
 
 
-def _full(person: Person, held: Mapping[str, set[str]], answered: Mapping[str, set[str]], overlap: int) -> list[str]:
-    return [uid for uid, people in held.items() if full(person.id, people | answered.get(uid, set()), overlap)]
+def _held(
+    rt: "Runtime", person: Person, question: Question, answered: Mapping[str, set[str]], overlap: int
+) -> set[str]:
+    """Pictures that enough others hold or have answered, of those that anybody holds."""
+    held = rt.claims.others(question.id, person.id)
+    return {uid for uid, people in held.items() if full(person.id, people | answered.get(uid, set()), overlap)}
 
 
 def _waiting(

@@ -56,13 +56,15 @@ class Call:
 @dataclass(frozen=True)
 class Rule:
     """What a route needs: the action that `authorise` is asked about, and the method. `where` says whether the request
-    names a question, to which a grant may be limited: in its "query", in its "body", or "" where it names none."""
+    names a question, to which a grant may be limited: in its "query", in its "body", or "" where it names none.
+    `threads`: which of _THREADS, for what open pages ask all the time."""
 
     path: str
     action: str
     method: str
     function: Callable[[Call], Response]
     where: str = ""
+    threads: str = ""
 
     def scope(self, dataset: str, query: Mapping[str, str], body: bytes) -> Scope:
         """What a request is about. Nothing is read but the names: the function checks what they stand for."""
@@ -79,14 +81,20 @@ class Rule:
 
 
 RULES: list[Rule] = []
-_POSTS = anyio.CapacityLimiter(40)
+_THREADS = {
+    "store": anyio.CapacityLimiter(40),
+    "order": anyio.CapacityLimiter(4),
+    "batch": anyio.CapacityLimiter(4),
+}
+"""What is stored waits for nobody who waits for scores, nor the order for who chooses pictures. Few threads each: they
+give up Python's lock at every row of the database and wait for all the others to get it back."""
 
 
 def rule(
-    path: str, action: str, method: str = "GET", where: str = ""
+    path: str, action: str, method: str = "GET", where: str = "", threads: str = ""
 ) -> Callable[[Callable[[Call], Response]], Callable[..., Response]]:
     def register(function: Callable[[Call], Response]) -> Callable[[Call], Response]:
-        RULES.append(Rule(f"/x/{{dataset}}/{path}", action, method, function, where))
+        RULES.append(Rule(f"/x/{{dataset}}/{path}", action, method, function, where, threads))
         return function
 
     return register
@@ -96,9 +104,7 @@ def _endpoint(a_rule: Rule) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> Response:
         try:
             body = await _body(request) if a_rule.method == "POST" else b""
-            # what is stored does not wait for threads that wait for scores
-            limiter = _POSTS if a_rule.method == "POST" else None
-            return await anyio.to_thread.run_sync(_answer, a_rule, request, body, limiter=limiter)
+            return await anyio.to_thread.run_sync(_answer, a_rule, request, body, limiter=_THREADS.get(a_rule.threads))
         except ExplorerError as error:
             status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 422)
             return JSONResponse({"error": str(error)}, status, headers=FRESH)
@@ -206,7 +212,7 @@ def colours(call: Call) -> Response:
     return Response(chosen.codes.tobytes(), media_type="application/octet-stream", headers=headers)
 
 
-@rule("answers", "label", "POST", where="body")
+@rule("answers", "label", "POST", where="body", threads="store")
 def answers(call: Call) -> Response:
     try:
         message = json.loads(call.body)
@@ -215,17 +221,17 @@ def answers(call: Call) -> Response:
     return JSONResponse(record(call.rt, call.person, call.dataset, message), headers=FRESH)
 
 
-@rule("order.json", "look", where="query")
+@rule("order.json", "look", where="query", threads="order")
 def order_json(call: Call) -> Response:
     return Response(order(call.rt, call.dataset, call.query), media_type="application/json", headers=FRESH)
 
 
-@rule("batch.json", "label", where="query")
+@rule("batch.json", "label", where="query", threads="batch")
 def batch_json(call: Call) -> Response:
     return JSONResponse(batch(call.rt, call.person, call.dataset, call.query), headers=FRESH)
 
 
-@rule("news.json", "label", where="query")
+@rule("news.json", "label", where="query", threads="order")
 def news_json(call: Call) -> Response:
     return JSONResponse(news(call.rt, call.person, call.dataset, call.query), headers=FRESH)
 

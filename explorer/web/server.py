@@ -17,8 +17,10 @@ from typing import Any
 from urllib.parse import quote
 
 from starlette.middleware import Middleware
+from starlette.routing import Router
 from streamlit import config
 from streamlit.runtime.pages_manager import PagesManager
+from threadpoolctl import threadpool_limits
 
 from explorer.catalog import Catalog
 from explorer.errors import BadInput, ExplorerError, Refused
@@ -34,6 +36,8 @@ from explorer.web.proxies import Proxied, Proxies
 from explorer.web.runtime import Runtime, runtime
 from explorer.workspace import Workspace
 
+SWITCH_SECONDS = 0.001
+"""After which a thread that computes lets others go on: with many people at once most threads want it for a moment."""
 APP = Path(__file__).resolve().parents[2] / "app.py"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 NOBODY = "-"
@@ -45,6 +49,10 @@ def around() -> dict[str, Any]:
 
     Refuses to listen beyond this computer where nobody could come in but by a secret of this launch.
     """
+    sys.setswitchinterval(SWITCH_SECONDS)
+    import scipy.linalg  # noqa: F401  # brings a BLAS of its own, which must be loaded to be found
+
+    threadpool_limits(1, user_api="blas")  # a core that computes is a core that nobody is answered by
     try:
         rt = runtime()
         json_lines = logs.as_json()
@@ -79,7 +87,7 @@ def around() -> dict[str, Any]:
         "middleware": [
             Middleware(Proxied, proxies=rt.visitors.proxies),
             *noted,
-            Middleware(Gate, visitors=rt.visitors),
+            Middleware(Gate, visitors=rt.visitors, own=Router(routes.ROUTES)),
         ],
         "lifespan": lifespan,
     }

@@ -77,6 +77,22 @@ def test_revoking_is_felt_at_once_in_this_process(either_catalog: Catalog) -> No
     assert store.visitor(browser).grants == ()
 
 
+def test_browsers_that_are_here_are_asked_about_together(either_catalog: Catalog, monkeypatch) -> None:
+    store = LinkStore(either_catalog)
+    link, secret = store.create("look", Scope("demo"))
+    browsers = [store.redeem(secret)[0] for _ in range(5)]
+    asked, ask = [], store._ask
+    monkeypatch.setattr(store._asking, "_work", lambda marks: asked.append(marks) or ask(marks))
+    people = [store.visitor(browser) for browser in browsers]
+    assert len({person.id for person in people}) == len(asked) == 5
+    for known in store._visitors.values():
+        known.at -= 10  # ten seconds later, of which the last was spent here
+    assert [store.visitor(browser).id for browser in browsers] == [person.id for person in people]
+    assert len(asked) == 6, "one query for all five"
+    store.revoke(link.id)
+    assert [store.visitor(browser).grants for browser in browsers] == [()] * 5
+
+
 def test_a_full_disk_shuts_nobody_out(either_catalog: Catalog, monkeypatch) -> None:
     store = LinkStore(either_catalog)
     _, secret = store.create("look", Scope("demo"))

@@ -16,8 +16,10 @@ from explorer.errors import BadInput, NotFound
 from explorer.learning import live as live_module
 from explorer.learning import training
 from explorer.learning.answers import AnswerEvent, AnswerStore
+from explorer.learning.dealing import Suggested
 from explorer.learning.live import LiveQuestions
 from explorer.learning.questions import Question, QuestionStore
+from explorer.learning.scores import Scores
 from explorer.space.spread import Spread
 
 
@@ -67,7 +69,14 @@ class Case:
             raise NotFound(f"no space {key}")
         return self.space
 
-    def answer(self, rows: list[int], value: Any = "yes", wrong: bool = False, content_hash: str | None = None) -> int:
+    def answer(
+        self,
+        rows: list[int],
+        value: Any = "yes",
+        wrong: bool = False,
+        content_hash: str | None = None,
+        by: str = "ann",
+    ) -> int:
         events = []
         for row in rows:
             self.events += 1
@@ -82,18 +91,18 @@ class Case:
                     value,
                     class_id,
                     content_hash=shown,
-                    person_id="ann",
+                    person_id=by,
                 )
             )
         return self.answers.record(events)[-1].seq
 
-    def scores(self, after: int = 0) -> live_module.Scores:
+    def scores(self, after: int = 0) -> Scores:
         return self.live.scores("photos", self.question.id, "looks", after)
 
     def order(self, **more: Any) -> live_module.Order:
         return self.live.order("photos", self.question.id, "looks", **more)
 
-    def batch(self, **more: Any) -> live_module.Suggested:
+    def batch(self, **more: Any) -> Suggested:
         return self.live.batch("photos", self.question.id, "looks", **more)
 
 
@@ -293,6 +302,49 @@ def test_a_flood_of_pages_fits_once(case: Case, monkeypatch: pytest.MonkeyPatch)
     assert len(fits) == 1
     assert len(seen) == 12
     assert all(one is seen[0] for one in seen)
+
+
+def test_while_several_answer_one_fits_and_nobody_waits(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    case.answer(list(range(10)))
+    case.answer(list(range(10, 20)), by="bob")
+    old = case.scores()
+    assert case.order().scores is old
+    monkeypatch.setattr(live_module, "MOST_LAG_SECONDS", 0)
+    case.live._slot(("photos", case.question.id, "looks")).young_until = 0
+    entered, go, fit = threading.Event(), threading.Event(), training.fit_classifier
+
+    def slow(*args: Any, **more: Any) -> Any:
+        entered.set()
+        assert go.wait(10)
+        return fit(*args, **more)
+
+    monkeypatch.setattr(training, "fit_classifier", slow)
+    after = case.answer([30], by="bob")
+    fitting = threading.Thread(target=case.order)
+    fitting.start()
+    assert entered.wait(10)
+    assert case.order(after_seq=after).scores is old, "who comes while it is fitted takes what there is"
+    go.set()
+    fitting.join()
+    assert case.order().scores.seq == after
+
+
+def test_several_are_dealt_different_pictures_from_one_choice(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    case.answer(list(range(10)))
+    case.answer(list(range(10, 20)), by="bob")
+    case.scores()
+    chosen, suggest = [], live_module.suggest
+    monkeypatch.setattr(live_module, "suggest", lambda *args: chosen.append(1) or suggest(*args))
+    shown = np.ones(120, bool)
+
+    def deal() -> set[str]:
+        asked = ("photos", case.question.id, "looks", "useful", 8)
+        return {pick.uid for pick in case.live.deal(*asked, shown, shown, False, lambda: shown).items}
+
+    hands = [deal() for _ in range(4)]
+    assert len(chosen) == 1
+    assert len(set.union(*hands)) == 32
+    assert not set.union(*hands) & {case.space.uids[row] for row in range(20)}
 
 
 def test_old_questions_make_room(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
