@@ -2,7 +2,7 @@
 
 UMAP-like: what UMAP (McInnes, Healy & Melville, 2018) makes of a graph of nearest others, by loops of our own, begun at
 the two main axes of the vectors. The same pictures always give the same map. `python -m benchmarks map` compares the
-two. Above DIRECT pictures a tenth or so are laid out first, as landmarks; the others begin among those and all of them
+two. Above DIRECT pictures LANDMARKS of them are laid out first, as landmarks; the others begin among those and all of them
 are moved a little more (Silva & Tenenbaum's idea of 2003).
 """
 
@@ -16,8 +16,10 @@ from explorer.space.shares import in_shares
 SMALLEST = 20
 """Below this a neighbour graph has nothing to say that the main axes do not."""
 DIRECT, LANDMARKS = 200_000, 100_000
-_FEW, _ROUNDS_FEW, _ROUNDS, _ROUNDS_AFTER = 10_000, 500, 200, 30
-"""Rounds of the layout: up to _FEW pictures, above, and after the landmarks. UMAP's own are 500 and 200."""
+_FEW, _ROUNDS_FEW, _ROUNDS, _ROUNDS_AFTER = 10_000, 500, 200, 100
+"""Rounds of the layout: up to _FEW pictures, above, and after the landmarks. UMAP's own are 500 and 200. Measured on
+20,000 pictures of clothes with 4,000 landmarks: 30, 60 and 100 rounds after those keep .140, .156 and .167 of the 15
+nearest, 200 without landmarks .170."""
 _RATE_AFTER = 0.5
 _SAMPLE = 20_000
 _CHUNK = 16_384
