@@ -2,8 +2,8 @@
 
 UMAP-like: what UMAP (McInnes, Healy & Melville, 2018) makes of a graph of nearest others, by loops of our own, begun at
 the two main axes of the vectors. The same pictures always give the same map. `python -m benchmarks map` compares the
-two. Above DIRECT pictures LANDMARKS of them are laid out first, as landmarks; the others begin among those and all of them
-are moved a little more (Silva & Tenenbaum's idea of 2003).
+two. Above DIRECT pictures some are laid out first, as landmarks; the others begin among those, and all are moved a
+little more (Silva & Tenenbaum's idea of 2003).
 """
 
 from collections.abc import Callable
