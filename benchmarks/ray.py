@@ -1,6 +1,6 @@
 """Embedding on a Ray cluster: the same vectors as on one machine, and nothing lost when a node is killed.
 
-A head and two nodes of one core each, all on this machine, so nothing is said of speed. 640×480 JPEGs, `lite0`; the
+Two nodes of one core each, both on this machine, so nothing is said of speed. 640×480 JPEGs, `lite0`; the
 node that is killed is in the middle of a batch. `identical`: 1 if every vector, thumbnail and size is the one that the
 local engine gives, to the last bit. `lost_after_node_kill`: pictures without a vector or a thumbnail at the end.
 """
@@ -42,14 +42,14 @@ def run() -> dict[str, Any]:
         files = photographs(Path(place) / "photographs", COUNT)
         alone, clustered = listed(files, Path(place) / "alone"), listed(files, Path(place) / "cluster")
         embed(alone, [lite])
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-        nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+        second = cluster.add_node(num_cpus=1)
         os.environ["RAY_ADDRESS"] = cluster.address
 
         def progress(told: "Progress") -> None:
             if told.done >= COUNT // 4 and not killed_at:
                 killed_at.append(told.done)
-                threading.Thread(target=lambda: cluster.remove_node(nodes[0], allow_graceful=False)).start()
+                threading.Thread(target=lambda: cluster.remove_node(second, allow_graceful=False)).start()
 
         try:
             began = time.perf_counter()

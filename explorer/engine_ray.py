@@ -12,6 +12,7 @@ Moritz et al., "Ray: A Distributed Framework for Emerging AI Applications" (2018
 import functools
 import importlib.util
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -128,10 +129,12 @@ def _reports(folder: Path, batches: int) -> Generator[dict[str, Any]]:
     import ray.data
     from ray.exceptions import RayError
 
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # it tells of its plans
     started = not ray.is_initialized()
     if started:
         paths = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH", "")]))
         ray.init(
+            address=os.environ.get("RAY_ADDRESS") or "local",  # not whatever else runs on this machine
             include_dashboard=None if "RAY_ADDRESS" in os.environ else False,
             log_to_driver=False,
             configure_logging=False,

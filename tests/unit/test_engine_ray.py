@@ -21,15 +21,15 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
-    """A head that computes nothing, and two nodes of one processor each."""
+    """Two nodes of one processor each."""
     pytest.importorskip("ray")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     import ray
     from ray.cluster_utils import Cluster
 
-    started = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-    started.nodes = [started.add_node(num_cpus=1) for _ in range(2)]
+    started = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    started.second = started.add_node(num_cpus=1)
     monkeypatch.setenv("RAY_ADDRESS", started.address)
     yield started
     ray.shutdown()
@@ -49,8 +49,9 @@ def test_a_node_that_is_killed_loses_nothing(tmp_path: Path, cluster: object) ->
     def progress(told: object) -> None:
         if getattr(told, "done", 0) >= BATCH and not killed.is_set():
             killed.set()
-            node = cluster.nodes.pop()  # type: ignore[attr-defined]
-            threading.Thread(target=lambda: cluster.remove_node(node, allow_graceful=False)).start()  # type: ignore[attr-defined]
+            threading.Thread(
+                target=lambda: cluster.remove_node(cluster.second, allow_graceful=False)  # type: ignore[attr-defined]
+            ).start()
 
     report = embed_with_ray(dataset, extractors, tmp_path / "models", progress, rows=BATCH)
     assert killed.is_set()
