@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from threadpoolctl import threadpool_limits
 
 from explorer.collection import own
 from explorer.collection.dataset import Dataset
@@ -162,7 +163,8 @@ class _Appended:
         # the axes of a sample of the old, and what is new laid on them
         rng = np.random.default_rng(0)
         sample = np.sort(rng.choice(self.first, min(self.first, _AXES_FROM), replace=False))
-        beside = outliers.central_distance(np.concatenate([self.vectors, old.vectors[sample]]))
+        with threadpool_limits(1, "blas"):  # so small a task takes longer where threads wait for each other
+            beside = outliers.central_distance(np.concatenate([self.vectors, old.vectors[sample]]))
         measured = {"knn_distance": outliers.lonely(away), "centre_distance": beside[:m].astype(np.float32)}
         shares = []
         columns: dict[str, np.ndarray | pa.Array] = {"uid": self.uids, "row": np.arange(self.n)}
