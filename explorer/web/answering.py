@@ -131,7 +131,7 @@ def _order(dataset: Dataset, question: Question, found: Order) -> dict[str, Any]
 def batch(rt: "Runtime", person: Person, dataset_id: str, query: dict[str, str]) -> dict[str, Any]:
     """The next pictures to answer, each with the probability that it was picked: by a policy, or of a `set`.
 
-    They are this person's for a minute; "held" counts those that are left out because others have them.
+    They are this person's for a minute; where there are none, "held" counts those that others have.
     """
     question, dataset, space = _asked(rt, dataset_id, query)
     if query.get("set"):
