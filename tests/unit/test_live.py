@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from live_case import Case
 
 from explorer.catalog.database import Catalog
 from explorer.errors import BadInput, NotFound
@@ -19,6 +18,7 @@ from explorer.learning import training
 from explorer.learning.answers import AnswerEvent, AnswerStore
 from explorer.learning.live import LiveQuestions
 from explorer.learning.questions import QuestionStore
+from tests.unit.live_case import Case, Drawer
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from live_case import Case
 
 from explorer.learning import live as live_module
 from explorer.learning import training
+from tests.unit.live_case import Case
 
 
 @pytest.fixture
