@@ -16,7 +16,7 @@ from explorer.learning.questions import Question
 from explorer.learning.scores import Scores
 from explorer.learning.standing import RESOLVE, WHOLE
 from explorer.learning.suggestions import POLICIES
-from explorer.sharing.access import Person, Scope, authorise
+from explorer.sharing.access import Person, Scope, authorise, may
 from explorer.space import Space
 from explorer.web import views
 from explorer.web.bulk import answer_many, shown_rows, take_back
@@ -139,7 +139,7 @@ def batch(rt: "Runtime", person: Person, dataset_id: str, query: dict[str, str])
     most = views.number(query["n"], 24, 1, MOST_BATCH) if query.get("n") else None
     policy = query.get("policy") or "useful"
     keep = _listed(query.get("without"))
-    shown = shown_rows(rt, dataset, space, query.get("f"))
+    shown = shown_rows(rt, dataset, space, _filter(person, dataset_id, query))
     handed = hand_out(rt, person, question, space, policy, most, shown, keep)
     scores = rt.live.scores(dataset_id, question.id, space.key, may_lag=True)
     cards = _asked_cards(question, dataset, scores, [pick.uid for pick in handed.picks])
@@ -148,6 +148,11 @@ def batch(rt: "Runtime", person: Person, dataset_id: str, query: dict[str, str])
         for card, pick in zip(cards, handed.picks, strict=True)
     ]
     return {"why": handed.why, "policy": handed.policy, "items": items, "held": handed.held}
+
+
+def _filter(person: Person, dataset_id: str, query: dict[str, str]) -> str:
+    """The page's filter; none for whoever may not look around, since it tells of columns and of others' answers."""
+    return query.get("f", "") if may(person, "look", Scope(dataset_id)) else ""
 
 
 def _of_set(
@@ -159,7 +164,7 @@ def _of_set(
     deciding = chosen.policy == RESOLVE
     if deciding:
         authorise(person, "edit", Scope(dataset.id, question.id))
-    rows = chosen.rows[shown_rows(rt, dataset, space, query.get("f"))[chosen.rows]]
+    rows = chosen.rows[shown_rows(rt, dataset, space, _filter(person, dataset.id, query))[chosen.rows]]
     open_rows = rows if chosen.again else rows[~done_rows(rt, person, question, space)[rows]]
     scores = rt.live.scores(dataset.id, question.id, space.key)
     if scores.space is not space:

@@ -18,7 +18,7 @@ from explorer.errors import BadInput
 from explorer.learning.answers import MAX_TEXT, AnswerEvent, Value
 from explorer.learning.questions import Question
 from explorer.learning.standing import RESOLVE, WHOLE
-from explorer.sharing.access import Person
+from explorer.sharing.access import Person, Scope, authorise
 from explorer.space import Space
 from explorer.web import views
 from explorer.web.filters import Filter
@@ -55,6 +55,8 @@ def answer_many(rt: "Runtime", person: Person, dataset_id: str, message: dict[st
     if not isinstance(bulk, dict):
         raise BadInput("'bulk' says which pictures are meant; nothing was stored.")
     also = message.get("also_answered") is True
+    if _text(message, "filter"):
+        authorise(person, "look", Scope(dataset_id))  # a filter tells of columns and of others' answers
     if message.get("dry") is True:
         found = _expand(rt, dataset, space, question, message, also)
         return {"count": len(found.rows), "left": 0 if also else found.answered, "least": found.least}

@@ -244,3 +244,14 @@ def test_while_several_answer_a_fit_serves_many_presses(rt: Runtime, question: Q
     assert not set(_uids(_asks(rt, ann, question, n="40"))) & {uids[22]}, "nor is one asked again what came since"
     assert rt.live.scores("demo", question.id, key, later).seq == later, "who must know is not put off"
     assert np.isfinite(rt.live.scores("demo", question.id, key).probabilities).all()
+
+
+def test_a_filter_tells_nothing_to_who_may_only_label(rt: Runtime, question: Question) -> None:
+    cy = Person("cy", "cy", (Grant("label", Scope("demo", question.id)),))
+    nothing = '{"words":"there is no such caption"}'
+    assert not _asks(rt, guest("ann", "edit"), question, f=nothing)["items"]
+    assert _asks(rt, cy, question, f=nothing)["items"]
+    space = rt.space_keys("demo")[0].key
+    message = {"question": question.id, "space": space, "filter": nothing, "bulk": {"cluster": 0, "method": "kmeans"}}
+    with pytest.raises(Refused):
+        answering.record(rt, cy, "demo", {**message, "dry": True})
