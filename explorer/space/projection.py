@@ -2,17 +2,23 @@
 
 UMAP-like: what UMAP (McInnes, Healy & Melville, 2018) makes of a graph of nearest others, by loops of our own, begun at
 the two main axes of the vectors. The same pictures always give the same map. `python -m benchmarks map` compares the
-two. Above DIRECT pictures some are laid out first, as landmarks; the others begin among those, and all are moved a
-little more (Silva & Tenenbaum's idea of 2003).
+two, and EXPLORER_LAYOUT=umap-learn has the map drawn by umap-learn itself.
+
+Above DIRECT pictures some are laid out first, as landmarks; the others begin among those, and all are moved a little
+more (Silva & Tenenbaum's idea of 2003).
 """
 
+import os
 from collections.abc import Callable
 
 import numpy as np
 
+from explorer.errors import BadInput
 from explorer.space.graph import Lists
 from explorer.space.shares import in_shares
+from explorer.space.umap_layout import umap_learn
 
+OWN, UMAP_LEARN = "umap-like", "umap-learn"
 SMALLEST = 20
 """Below this a neighbour graph has nothing to say that the main axes do not."""
 DIRECT, LANDMARKS = 200_000, 100_000
@@ -36,6 +42,11 @@ def project(
     n = len(vectors)
     if n < SMALLEST or not np.ptp(start, axis=0).any():
         return fitted(start)
+    wanted = os.environ.get("EXPLORER_LAYOUT", OWN)
+    if wanted not in (OWN, UMAP_LEARN):
+        raise BadInput(f"EXPLORER_LAYOUT is '{wanted}'; it can be {OWN} or {UMAP_LEARN}.")
+    if wanted == UMAP_LEARN:
+        return fitted(umap_learn(_spread(start, seed), neighbours, distances, seed))
     if n <= DIRECT:
         rounds = _ROUNDS_FEW if n <= _FEW else _ROUNDS
         return fitted(_laid_out(_spread(start, seed), neighbours, distances, rounds, 1.0, seed, step))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from explorer.errors import BadInput
 from explorer.space import projection, shares
 from explorer.space.graph import neighbour_graph
 from explorer.space.projection import fitted, main_axes, place, project
@@ -95,3 +96,22 @@ def test_new_pictures_are_placed_among_their_neighbours() -> None:
     around = np.array([[[0.0, 0.0], [0.2, 0.0], [0.9, 0.9]]], np.float32)
     xy = place(around, np.array([[0.05, 0.05, 0.9]], np.float32))
     assert np.allclose(xy, [[0.1, 0.0]], atol=0.02)
+
+
+def test_the_map_is_drawn_by_umap_learn_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    kinds = np.arange(90) % 3
+    vectors = (6 * np.eye(3, 16)[kinds] + rng.normal(size=(90, 16))).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    graph = neighbour_graph(vectors)
+    own = project(vectors, *graph)
+    monkeypatch.setenv("EXPLORER_LAYOUT", "umap-learn")
+    theirs = project(vectors, *graph)
+    assert theirs.shape == own.shape
+    assert not np.allclose(theirs, own)
+    for xy in (own, theirs):
+        apart = np.linalg.norm(xy[:, None] - xy[None], axis=2) + 9 * np.eye(90)
+        assert (kinds[apart.argmin(axis=1)] == kinds).mean() > 0.9
+    monkeypatch.setenv("EXPLORER_LAYOUT", "pca")
+    with pytest.raises(BadInput, match="umap-like or umap-learn"):
+        project(vectors, *graph)
