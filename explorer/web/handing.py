@@ -74,7 +74,7 @@ def hand_out(
                 question.id, person.id, uids, overlap=overlap, answered=answered, since=picked.seq, keep=keep
             )
         )
-        if 2 * len(granted) >= len(picks):
+        if len(granted) == len(picks):
             break
         refused |= set(uids) - granted
     mine = tuple(pick for pick in picks if pick.uid in granted)

@@ -370,7 +370,7 @@ def test_one_that_breaks_down_while_it_works_stops_no_other(dataset: Dataset, mo
             raise RuntimeError("the network fell over")
 
     made = {"colour": COLOUR, "broken": Broken()}
-    monkeypatch.setattr("explorer.processing.load", lambda name, models_dir: made[name])
+    monkeypatch.setattr("explorer.processing.load", lambda name, models_dir, exact=False: made[name])
     report = run(dataset, "broken", "colour")
     assert report["failed"] == {"broken": "RuntimeError: the network fell over"}
     assert len(open_space(dataset, report["spaces"][0]["key"])) == N

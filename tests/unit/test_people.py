@@ -36,7 +36,7 @@ def test_a_lost_and_a_doubled_answer_are_counted(workspace):
         [AnswerEvent(name, question.id, uid, "yes", question.classes[0].id, person_id="ann") for name, uid in said]
     )
     presses = [["one", "x", 1, 5.0], ["two", "y", 2, 7.0], ["three", "z", 1, 9.0], ["four", "w", 3, None]]
-    person = {"presses": presses, "order_ms": [], "batch_ms": [], "stale_s": [], "failed": 0}
+    person = {"presses": presses, "order_ms": [], "batch_ms": [], "stale_s": [], "failed": []}
     told = people._judged(catalog, question.id, {"people": [person], "client_behind_ms": []})
     catalog.close()
     assert told["lost"] == 2  # one was acknowledged and is not there, one was never acknowledged
