@@ -293,7 +293,8 @@ def _processor_seconds() -> float:
 
 def markdown(result: dict[str, Any]) -> str:
     """A row for each collection, and sentences on the peers and on adding."""
-    figures, detail = result["figures"], result["detail"]
+    figures = result["figures"]
+    detail = {key: one for key, one in result["detail"].items() if isinstance(one, dict)}
     lines = [
         "| pictures × numbers | looked at | ms a search | FAISS IndexFlatIP | times as fast | recall@10 |",
         "|---|---|---|---|---|---|",
