@@ -1,10 +1,11 @@
 """The filter beside the map: a press narrows the counts and the map at once, the link a moment later."""
 
 import re
+import time
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from benchmarks.running import RunningApp
 
@@ -16,14 +17,22 @@ def _present(page: Page, count: int) -> None:
     expect(page.locator(".mp-surface")).to_have_attribute("data-present", str(count))
 
 
+def _late(route: Route) -> None:
+    time.sleep(0.7)
+    route.continue_()
+
+
 def test_values_shares_and_words_narrow_the_map_and_stay_in_the_link(server: RunningApp, page: Page) -> None:
     page.goto(server.entering("/map?d=demo"))
     page.locator(".mp-surface[data-ready]").wait_for()
     side = page.get_by_test_id("stSidebar")
     side.get_by_role("button", name="Filter", exact=True).click()
+    expect(side.get_by_role("button", name=re.compile("^food"))).to_be_visible()
+    page.route("**/filter.json*", _late)  # pressed faster than the server answers
     side.get_by_role("button", name=re.compile("^animals")).click()
     side.get_by_role("button", name=re.compile("^food")).click()
     _present(page, 460)
+    page.unroute("**/filter.json*")
     expect(page.locator(".fp-status")).to_have_text("460 of 1,502 pictures")
     expect(side.get_by_role("button", name=re.compile("^people"))).to_contain_text("230")
     expect(side.get_by_role("button", name="folder: animals, food")).to_be_visible()

@@ -189,6 +189,8 @@ class FilterPanel {
 class FacetView {
   constructor(panel, name, title) {
     this.tell = {
+      chosen: () => panel.state.in?.[name] ?? [],
+      ends: () => panel.state.between?.[name] ?? [null, null],
       choose: (values) => panel.put("in", name, values),
       between: (ends) => panel.put("between", name, ends),
       has: (text) => panel.put("has", name, text),

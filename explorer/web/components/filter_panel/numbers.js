@@ -2,6 +2,7 @@
 
 class NumberBars {
   /** `tell.between([low, high] or null)`, `tell.choose(values)`: "" among the values stands for no value. */
+  // `tell.ends()`, `tell.chosen()`: both by all that was done so far; what the server last said may be older.
   constructor(tell) {
     this.tell = tell;
     this.plot = el("div", { class: "fp-plot", on: {
@@ -13,7 +14,7 @@ class NumberBars {
     this.plot.title = "Draw across the bars to keep a part";
     this.low = this.field("from", 0);
     this.high = this.field("to", 1);
-    this.none = el("button", { type: "button", class: "fp-value fp-novalue", on: { click: () => this.tell.choose(this.said.values.includes("") ? [] : [""]) } });
+    this.none = el("button", { type: "button", class: "fp-value fp-novalue", on: { click: () => this.tell.choose(this.tell.chosen().includes("") ? [] : [""]) } });
     this.node = el("div", {}, this.plot, el("div", { class: "fp-ends" }, this.low, el("span", { textContent: "to" }), this.high), this.none);
   }
 
@@ -111,7 +112,7 @@ class NumberBars {
     input.classList.toggle("fp-wrong", wrong);
     input.title = wrong ? (dates ? "A year, a month or a day, such as 2019-05-31" : "A number, such as 12.5") : "";
     if (wrong) return;
-    const ends = [...(this.said.between ?? [null, null])];
+    const ends = [...this.tell.ends()];
     ends[side] = end;
     this.tell.between(ends[0] === null && ends[1] === null ? null : ends);
   }

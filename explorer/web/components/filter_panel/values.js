@@ -5,6 +5,7 @@ const FIND_FROM = 20;
 
 class ValueLines {
   /** `tell.choose(values)`, `tell.has(text)`: what is chosen now. */
+  // `tell.chosen()`: the values by all presses so far; what the server last said may be older.
   constructor(tell) {
     this.tell = tell;
     this.all = false;
@@ -59,7 +60,7 @@ class ValueLines {
   }
 
   toggle(value) {
-    const { values } = this.said;
+    const values = this.tell.chosen();
     this.tell.choose(values.includes(value) ? values.filter((each) => each !== value) : [...values, value]);
   }
 
