@@ -28,6 +28,7 @@ from explorer.space.duplicates import CANDIDATE, joined, same_pictures
 from explorer.space.graph import NEIGHBOURS, neighbour_graph
 from explorer.space.index import candidates
 from explorer.space.joined import VECTORS, link, whole
+from explorer.space.signs import SIGN_FILES, Signs
 from explorer.space.space import Space
 
 FEWEST = 20_000
@@ -111,7 +112,23 @@ class _Appended:
         for name, rows in zip((VECTORS, *FILES), (self.vectors, codes.codes, codes.scale, codes.error), strict=True):
             link(old.folder / name, self.work / name)
             extend(self.work / name, rows, self.first)
+        self._signs(codes)
         return self.n
+
+    def _signs(self, codes: Codes) -> None:
+        """Those of the new rows, in blocks of which the first may hold the last of the old."""
+        from explorer.space.sign_kernels import ROWS
+
+        old = self.old
+        if not all((old.folder / name).exists() for name in SIGN_FILES):
+            return  # a space of an older version: made when they are asked for
+        block = self.first // ROWS
+        last = Codes.of(np.asarray(old.vectors[block * ROWS : self.first]))
+        both = [np.concatenate(pair) for pair in ((last.codes, codes.codes), (last.scale, codes.scale))]
+        signs = Signs.of(Codes(*both, np.concatenate([last.error, codes.error]), codes.d))
+        for name, rows, n in zip(SIGN_FILES, (signs.bits, signs.factor), (block, block * ROWS), strict=True):
+            link(old.folder / name, self.work / name)
+            extend(self.work / name, rows, n)
 
     def _near(self) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """(m, k) rows near the new ones, nearest first, and their cosine distances; and pairs of an old row and a new

@@ -6,6 +6,7 @@ and no bound worth using, unlike that of `codes`.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from explorer.space.shares import in_shares
 if TYPE_CHECKING:
     from explorer.space.codes import Codes
 
+SIGN_FILES = ("signs.u64.npy", "signs.factor.npy")
 SPREAD = 0.8
 """Of an estimate, times the root of d: .75 to .80 on synthetic rows and on EfficientNet-Lite0's."""
 ROOM = 8_192
@@ -48,6 +50,24 @@ class Signs:
         turns = fixed(flips(width), np.int32)
         in_shares(kernels.signs_of, n * width, fixed(codes.codes), fixed(codes.scale), turns, bits, factor)
         return cls(fixed(bits), fixed(factor), n)
+
+    def write(self, folder: Path) -> None:
+        """Keep them in a folder: to make them anew takes a second at a million rows."""
+        for name, array in zip(SIGN_FILES, (self.bits, self.factor), strict=True):
+            np.save(folder / name, array, allow_pickle=False)
+
+    @classmethod
+    def open(cls, folder: Path, n: int, prefix: str = "") -> Self | None:
+        """The first n rows of a folder, memory-mapped; None where there are none, as in a space of an older version."""
+        from explorer.space.codes import fixed
+        from explorer.space.sign_kernels import ROWS
+
+        files = [folder / f"{prefix}{name}" for name in SIGN_FILES]
+        if not all(file.exists() for file in files):
+            return None
+        bits, factor = (np.load(file, mmap_mode="r", allow_pickle=False) for file in files)
+        blocks = -(-n // ROWS)
+        return cls(fixed(bits[:blocks]), fixed(factor[: blocks * ROWS]), n)
 
     def estimates(self, query: np.ndarray) -> np.ndarray:
         """(n,) float32: about the inner products with a (d,) query."""
