@@ -77,11 +77,9 @@ class FeatureStore:
 
     def missing(self, hashes: Iterable[str]) -> list[str]:
         """Those that have no row, once each, in the given order."""
-        wanted = list(dict.fromkeys(hashes))
-        if not wanted:
-            return []
-        rows = self._rows(np.array(wanted, dtype=_HASH))
-        return [wanted[number] for number in np.flatnonzero(rows < 0)]
+        wanted = np.array(list(hashes), dtype=_HASH)
+        lacking = wanted[self._rows(wanted) < 0] if len(wanted) else wanted
+        return list(dict.fromkeys(np.char.decode(lacking).tolist()))
 
     def get(self, hashes: Sequence[str] | np.ndarray) -> np.ndarray:
         """(n, dim) float32 in the order asked. Raises NotFound naming the first hash that has no row."""
@@ -119,7 +117,9 @@ class FeatureStore:
                 order = self._order = np.argsort(keys)
                 self._sorted = keys[order]
         asked = _keys(wanted)
-        at = np.searchsorted(self._sorted, asked)
+        turn = np.argsort(asked)  # what is looked for in order is found in half the time
+        at = np.empty(len(asked), np.int64)
+        at[turn] = np.searchsorted(self._sorted, asked[turn])
         found, left = np.full(len(wanted), -1, np.int64), np.arange(len(wanted))
         while len(left):  # once, but for contents that share a key
             left = left[at[left] < len(order)]
