@@ -245,5 +245,6 @@ def _members(groups: np.ndarray | None) -> list[np.ndarray]:
     if groups is None:
         return []
     order = np.argsort(groups, kind="stable")
-    edges = np.flatnonzero(np.diff(np.asarray(groups)[order])) + 1
-    return [rows for rows in np.split(order, edges) if len(rows) > 1]
+    edges = np.flatnonzero(np.diff(np.asarray(groups)[order], prepend=-1, append=-1))
+    sizes = np.diff(edges)
+    return [order[first : first + size] for first, size in zip(edges[:-1][sizes > 1], sizes[sizes > 1], strict=True)]

@@ -264,7 +264,7 @@ def _fitting(
 
 
 def _used(y: np.ndarray) -> np.ndarray:
-    return at_most(np.arange(len(y)), y, MOST)[0]
+    return at_most(y, MOST)
 
 
 def _leads(

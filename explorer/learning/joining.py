@@ -92,7 +92,7 @@ def _products(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(q, m, m) products within each look, (m,) classes and (m,) groups of the answers that are used."""
     place, groups = answers_of(y, groups, len(looks[0].vectors))
-    rows = at_most(np.arange(len(place)), place, MOST_USED)[0]
+    rows = at_most(place, MOST_USED)
     place, groups = answers_of(place[rows], groups[rows], len(rows))
     used = [each.vectors[rows] for each in looks]
     return np.stack([np.asarray(each @ each.T, np.float64) for each in used]), place, groups

@@ -1,7 +1,7 @@
 """From answers to a classifier: which rows of a space they are about, and what is fitted to them."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,9 @@ class Prepared:
     """No two pictures are copies."""
     strangeness: np.ndarray
     graph: "Spread"
+    places: dict[tuple[str, str], int | None] = field(default_factory=dict, compare=False)
+    """By uid and content hash of an answer: its row, ~row where that is of another version, None where there is no such
+    picture. Filled as answers are gathered: after each new one all of them are gathered again."""
 
 
 @dataclass(frozen=True)
@@ -87,28 +90,42 @@ def gather(
     space = prepared.space
     place_of = {class_id: place for place, class_id in enumerate(question.class_ids)}
     answered = np.zeros(len(space.uids), bool)
-    found: list[list[tuple[int, int]]] = [[] for _ in (place_of if attributes is not None else (0,))]
-    changed = 0
+    found: list[list[tuple[int, int, str]]] = [[] for _ in (place_of if attributes is not None else (0,))]
+    changed, rows, places = 0, [], prepared.places
     for uid, answer in answers.items():
-        row = space.rows.get(uid)
+        key = uid, answer.content_hash
+        row = places[key] if key in places else places.setdefault(key, _place(space, *key))
         if row is None:
             continue
-        answered[row] = True
-        if answer.content_hash and answer.content_hash != space.hashes[row]:
+        if row < 0:
             changed += 1  # the answer stays on its picture, but these are the vectors of another version of it
-        elif attributes is not None:
+            rows.append(~row)
+            continue
+        rows.append(row)
+        if attributes is not None:
             for class_id, each in attributes.get(uid, {}).items():
                 if class_id in place_of and each.value in ("yes", "no") and class_id not in apart.get(uid, ()):
-                    found[place_of[class_id]].append((row, int(each.value == "yes")))
+                    found[place_of[class_id]].append((row, int(each.value == "yes"), uid))
         elif answer.value == "yes" and answer.class_id in place_of and WHOLE not in apart.get(uid, ()):
-            found[0].append((row, place_of[answer.class_id]))
+            found[0].append((row, place_of[answer.class_id], uid))
+    answered[rows] = True
     return Gathered(answered, changed, tuple(_training(pairs, prepared, provenance) for pairs in found))
 
 
-def _training(pairs: list[tuple[int, int]], prepared: Prepared, provenance: Mapping[str, Provenance]) -> Training:
-    both = np.array(sorted(pairs), np.int64).reshape(-1, 2)
-    rows, y = at_most(both[:, 0], both[:, 1], MAX_TRAINING)
-    ways = [provenance[uid].policy if (uid := prepared.space.uids[row]) in provenance else "" for row in rows]
+def _place(space: "Space", uid: str, content_hash: str) -> int | None:
+    """See `Prepared.places`."""
+    row = space.rows.get(uid)
+    if row is None:
+        return None
+    return ~int(row) if content_hash and content_hash != space.hashes[row] else int(row)
+
+
+def _training(pairs: list[tuple[int, int, str]], prepared: Prepared, provenance: Mapping[str, Provenance]) -> Training:
+    pairs = sorted(pairs)
+    both = np.array([pair[:2] for pair in pairs], np.int64).reshape(-1, 2)
+    at = at_most(both[:, 1], MAX_TRAINING)
+    rows, y = both[at].T
+    ways = [provenance[uid].policy if (uid := pairs[place][2]) in provenance else "" for place in at.tolist()]
     witnesses = np.array([not way.startswith(MANY_AT_ONCE) for way in ways], bool)
     return Training(rows, y, prepared.groups[rows], witnesses)
 
@@ -142,10 +159,11 @@ def _fit(part: Training, classes: int, prepared: Prepared, ordered: bool, method
     return Scored(prepared.space, fitted, spreading)
 
 
-def at_most(rows: np.ndarray, y: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """At most `limit` of the answers: from each class alike, spread evenly over its rows; small classes stay whole."""
-    if len(rows) <= limit:
-        return rows, y
+def at_most(y: np.ndarray, limit: int) -> np.ndarray:
+    """Ascending places of at most `limit` of (n,) answers: from each class alike, spread evenly; small classes stay
+    whole."""
+    if len(y) <= limit:
+        return np.arange(len(y))
     kept: list[np.ndarray] = []
     room = limit
     members = sorted((np.flatnonzero(y == place) for place in np.unique(y)), key=len)
@@ -153,5 +171,4 @@ def at_most(rows: np.ndarray, y: np.ndarray, limit: int) -> tuple[np.ndarray, np
         share = min(len(own), room // (len(members) - position))
         kept.append(own[np.linspace(0, len(own) - 1, share).astype(int)])
         room -= share
-    at = np.sort(np.concatenate(kept))
-    return rows[at], y[at]
+    return np.sort(np.concatenate(kept))

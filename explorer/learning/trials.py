@@ -310,7 +310,7 @@ def _judged(vectors: np.ndarray, y: np.ndarray, groups: np.ndarray, method: str)
         compared = compare(vectors, y, groups, also=method in NOT_LINEAR)
         found = next(one for one in compared if one.method == method)
         return found.balanced_accuracy, found.low, found.high
-    rows = at_most(np.arange(len(y)), y, MOST)[0]
+    rows = at_most(y, MOST)
     place, groups = answers_of(y[rows], groups[rows], len(rows))
     gram = np.asarray(vectors[rows] @ vectors[rows].T, np.float64)
     return balanced(hits(left_out(gram, place, groups), place), place, groups)

@@ -229,10 +229,9 @@ def test_old_questions_make_room(case: Case, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_large_question_is_thinned_evenly() -> None:
     y = np.repeat([0, 1, 2], [9_000, 500, 40])
-    rows, classes = training.at_most(np.arange(len(y)), y, 1_000)
-    assert np.bincount(classes).tolist() == [480, 480, 40]
-    assert (np.diff(rows) > 0).all()
-    np.testing.assert_array_equal(y[rows], classes)
+    kept = training.at_most(y, 1_000)
+    assert np.bincount(y[kept]).tolist() == [480, 480, 40]
+    assert (np.diff(kept) > 0).all()
 
 
 def test_a_key_press_is_followed_by_the_new_order_at_once(tmp_path: Path) -> None:
