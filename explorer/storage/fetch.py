@@ -170,7 +170,7 @@ class _Filling:
 
     def _fill(self, listing: Listing) -> None:
         self.listing = listing
-        self._local: dict[str, list[tuple[Path, int]]] | None = None
+        self._local: dict[str, list[tuple[Path, int]]] = {}
         partial = self.own / "partial"
         partial.mkdir(exist_ok=True)
         files = listing.in_order()
@@ -181,6 +181,8 @@ class _Filling:
         lacking = [file for file in files if not self._is_there(file)]
         self.meter = Meter("Fetching, MB", sum(file.size for file in lacking if not file.like) // _MB, self.progress)
         self.filled = 0
+        for path, blocks in self.held.unchanged(self.root) if lacking else ():
+            self._can_be_read(path, blocks)
         for file in lacking:
             self._place(file)
         shutil.rmtree(partial, ignore_errors=True)
@@ -197,9 +199,9 @@ class _Filling:
 
     def _place(self, file: File) -> None:
         target = self.root / file.path
-        target.parent.mkdir(parents=True, exist_ok=True)
         if not target.parent.resolve().is_relative_to(self.root.resolve()):
             raise Refused(f"{target.parent} leads out of {self.root}; nothing is written there.")
+        target.parent.mkdir(parents=True, exist_ok=True)
         staged = None if file.like else self._stage(file)
         if file.path == DATASET and staged is not None:
             self._check_dataset(staged)
@@ -215,6 +217,7 @@ class _Filling:
                 for more in ("-wal", "-shm"):
                     target.with_name(target.name + more).unlink(missing_ok=True)
         self.held.note(file.path, stamp_of(target), file.size, file.blocks)
+        self._can_be_read(target, file.blocks)
 
     def _check_dataset(self, staged: Path) -> None:
         try:
@@ -244,12 +247,18 @@ class _Filling:
                 for number in range(done, len(file.blocks)):
                     out.write(self._block(file, number))
                     out.flush()
+                    self._local.setdefault(file.blocks[number], []).append((path, number * self.listing.block))
                     self._told(self.listing.length(file, number))
         except OSError as error:
             if no_room(error):
                 raise full_disk(self.root) from error
             raise
         return path
+
+    def _can_be_read(self, path: Path, blocks: Iterable[str]) -> None:
+        """Note where blocks lie here."""
+        for number, name in enumerate(blocks):
+            self._local.setdefault(name, []).append((path, number * self.listing.block))
 
     def _told(self, more: int) -> None:
         self.filled += more
@@ -258,11 +267,6 @@ class _Filling:
     def _block(self, file: File, number: int) -> bytes:
         """From a file that is here where one has it, else from the storage; never what is not what its name says."""
         name, length = file.blocks[number], self.listing.length(file, number)
-        if self._local is None:
-            self._local = {}
-            for path, blocks in self.held.unchanged(self.root):
-                for place, each in enumerate(blocks):
-                    self._local.setdefault(each, []).append((path, place * self.listing.block))
         for path, start in self._local.get(name, ()):
             try:
                 with open(path, "rb") as here:

@@ -85,7 +85,8 @@ def withdraw(workspace: Workspace, dataset_id: str, remote: Remote) -> None:
     if dataset_id not in remote.sizes(""):
         raise NotFound(f"There is no '{dataset_id}' in {remote.name}.")
     remote.remove(f"{dataset_id}/current.json")
-    remote.remove_folder(dataset_id)
+    for folder in (f"{dataset_id}/listings", f"{dataset_id}/blocks", dataset_id):
+        remote.remove_folder(folder)
 
 
 class _Publication:

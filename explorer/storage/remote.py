@@ -6,6 +6,7 @@ storage.json                    says that this is one
 <dataset>/blocks/<hash>         at most 64 MB of their bytes, under the BLAKE2b of these
 """
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable
@@ -109,7 +110,15 @@ class Remote:
         self._done(path, removed)
 
     def remove_folder(self, path: str) -> None:
-        self._done(path, lambda fs, whole: fs.rm(whole, recursive=True))
+        """With the files that lie in it, not those below. Raises Unavailable."""
+        for name in self.sizes(path):
+            self.remove(f"{path}/{name}")
+
+        def removed(fs: Any, whole: str) -> None:
+            with contextlib.suppress(OSError, NotImplementedError):  # object stores know no folders
+                fs.rmdir(whole)
+
+        self._done(path, removed)
 
     def _put(self, fs: Any, whole: str, content: bytes) -> None:
         folder = whole.rpartition("/")[0]
@@ -121,12 +130,12 @@ class Remote:
     def _done(self, path: str, action: Callable[[Any, str], T]) -> T:
         with self._lock:
             try:
-                if self._fs is None:
-                    from fsspec.core import url_to_fs
-
-                    self._fs, root = url_to_fs(self._url, skip_instance_cache=True)
-                    self._root = root.rstrip("/")
-                return action(self._fs, f"{self._root}/{path}" if path else self._root or "/")
+                try:
+                    return self._tried(path, action, anew=self._fs is None)
+                except (OSError, EOFError) as error:
+                    if isinstance(error, FileNotFoundError):
+                        raise
+                    return self._tried(path, action, anew=True)  # the connection may have been closed meanwhile
             except ExplorerError:
                 raise
             except FileNotFoundError as error:
@@ -135,10 +144,18 @@ class Remote:
                 raise BadInput(f"{self.name} can only be read; publish to a storage that takes files.") from error
             except Exception as error:  # every driver has errors of its own
                 self._fs = None
-                self._made.clear()
                 full = isinstance(error, OSError) and no_room(error)
                 why = "it has no room left" if full else f"{type(error).__name__}: {self._hidden(str(error))}"
                 raise Unavailable(f"The storage {self.name} does not answer as it should ({why}).") from error
+
+    def _tried(self, path: str, action: Callable[[Any, str], T], anew: bool = False) -> T:
+        if anew:
+            from fsspec.core import url_to_fs
+
+            self._fs, root = url_to_fs(self._url, skip_instance_cache=True)
+            self._root = root.rstrip("/")
+            self._made.clear()
+        return action(self._fs, f"{self._root}/{path}" if path else self._root or "/")
 
     def _hidden(self, text: str) -> str:
         secret = urlsplit(self._url).password if "@" in self._url else None

@@ -13,8 +13,8 @@ from explorer.collection.sources.table import TableSource, guess_columns
 from explorer.errors import BadInput, NotFound
 
 __all__ = [
-    "IMAGE_EXTENSIONS", "Entry", "FolderSource", "OutOfReach", "RootedSource", "Source", "TableSource", "ZipSource", "detect",
-    "open_source", "original", "storable", "words",
+    "IMAGE_EXTENSIONS", "Entry", "FolderSource", "OutOfReach", "RootedSource", "Source", "TableSource", "ZipSource",
+    "detect", "open_source", "original", "storable", "words",
 ]  # fmt: skip
 
 _KINDS: dict[str, type[FolderSource] | type[TableSource] | type[ZipSource]] = {

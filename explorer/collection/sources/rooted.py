@@ -1,4 +1,4 @@
-"""A source as a replica sees it: where it lies was said by the storage, which may not open every file of this machine."""
+"""A source as a replica sees it: the storage said where it lies, and must not open every file of this machine."""
 
 from collections.abc import Iterator
 from pathlib import Path

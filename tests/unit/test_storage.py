@@ -1,0 +1,452 @@
+"""Collections on a storage: what is built arrives elsewhere byte for byte, only what is new travels, nothing else is
+written, and whoever shows them changes none."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.growing import collection, grow
+from explorer import jobs
+from explorer.catalog import Catalog
+from explorer.collection.dataset import Dataset
+from explorer.collection.pictures import Picture
+from explorer.durable import read_json
+from explorer.errors import BadInput, ExplorerError, Missing, NotFound, Refused, Unavailable
+from explorer.jobs import Jobs
+from explorer.space import append
+from explorer.space.build import build_space
+from explorer.space.joined import VECTORS
+from explorer.space.space import list_spaces, open_space
+from explorer.storage import Follower, Remote, fetch, listing, publish, publish_after, withdraw
+from explorer.storage.listing import Listing, digest, rank
+from explorer.workspace import Workspace
+from tests.unit.storage_server import ftp_server
+
+N, D, BLOCK = 1_500, 64, 2**13
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks so small that the files of a small collection have many, and growth as of a large one."""
+    monkeypatch.setattr(listing, "BLOCK", BLOCK)
+    monkeypatch.setattr(append, "FEWEST", 1_000)
+    for name in ("EXPLORER_REPLICA", "EXPLORER_STORAGE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(params=["file", "ftp"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    (tmp_path / "served").mkdir()
+    if request.param == "file":
+        yield f"file://{tmp_path}/served/store"
+        return
+    with ftp_server(tmp_path / "served") as served:
+        yield served.url
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> tuple[Workspace, Dataset, Any, np.ndarray]:
+    """A builder's workspace with a collection that has thumbnails, features and a space, and vectors to grow by."""
+    workspace = Workspace(tmp_path / "builder")
+    dataset, recipe, more = collection(workspace, N, D, 40)
+    rng = np.random.default_rng(0)
+    dataset.pictures.add_many(Picture(f"{row:032x}", 8, 8, rng.bytes(400)) for row in range(N))
+    dataset._store(dataset.items)
+    return workspace, dataset, recipe, more
+
+
+class Replica:
+    """Another workspace, filled from a storage."""
+
+    def __init__(self, root: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.workspace, self.remote, self._patch = Workspace(root), Remote(url), monkeypatch
+        root.mkdir()
+
+    def fetch(self, **more: Any) -> Any:
+        with self._patch.context() as patch:
+            patch.setenv("EXPLORER_REPLICA", "1")
+            return fetch(self.workspace, self.remote, **more)
+
+    def dataset(self, name: str) -> Dataset:
+        with self._patch.context() as patch:
+            patch.setenv("EXPLORER_REPLICA", "1")
+            return Dataset.open(self.workspace, name)
+
+
+@pytest.fixture
+def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    return lambda url, name="replica": Replica(tmp_path / name, url, monkeypatch)
+
+
+def _same(one: Path, two: Path) -> None:
+    """Every file that the current listing names has the same bytes in both, except for the database of thumbnails."""
+    files = [path for path in two.rglob("*") if path.is_file() and ".storage" not in path.parts]
+    assert len(files) > 15
+    for path in files:
+        if path.name != "pictures.db":
+            assert path.read_bytes() == (one / path.relative_to(two)).read_bytes(), path
+
+
+def test_what_is_built_arrives_and_only_growth_travels(built: Any, store: str, other: Any) -> None:
+    workspace, dataset, recipe, more = built
+    first = publish(workspace, dataset.id, Remote(store))
+    assert 0.9 * first.bytes < first.sent_bytes <= first.bytes
+    assert not publish(workspace, dataset.id, Remote(store)).sent_blocks
+    there = other(store)
+    told = there.fetch()
+    assert (told.bytes, told.failed) == (first.sent_bytes, {})
+    assert not there.fetch().words
+    _same(dataset.root, there.workspace.dataset_dir(dataset.id))
+    seen = there.dataset(dataset.id)
+    assert seen.items.equals(dataset.items)
+    assert seen.pictures.thumb(f"{5:032x}") == dataset.pictures.thumb(f"{5:032x}")
+    before = open_space(seen, recipe.key)
+
+    grow(dataset, more)
+    dataset.pictures.add_many([Picture(f"{N:032x}", 8, 8, b"a new one")])
+    after = build_space(dataset, recipe)
+    assert os.path.samefile(after.folder / VECTORS, after.folder.parent / "g000001" / VECTORS), "extended in place"
+    second = publish(workspace, dataset.id, Remote(store))
+    growing = {VECTORS: 4 * D, "codes.i8.npy": D}
+    whole = sum(per * (N + 40) for per in growing.values())
+    told = there.fetch()
+    assert told.bytes == second.sent_bytes
+    kept = [path for path in Path(after.folder).iterdir() if path.name in growing]
+    assert len(kept) == 2
+    sent = _new_blocks(dataset, after.folder, growing)
+    assert sent <= 7 * BLOCK < whole / 8, (sent, whole)
+
+    # who had opened the old generation goes on with it, and thumbnails of the new one are there
+    assert (len(before), before.vectors[7].tolist()) == (N, after.vectors[7].tolist())
+    assert before.clusters["kmeans"].notna().all()
+    assert seen.refresh()
+    assert len(open_space(seen, recipe.key)) == N + 40
+    assert [info.stale for info in list_spaces(seen)] == [info.stale for info in list_spaces(dataset)]
+    assert seen.pictures.thumb(f"{N:032x}") == b"a new one"
+    assert not (seen.root / "thumbs" / "pictures.db-wal").exists()
+    _same_of_current(dataset, seen)
+
+    # two generations stay here and there, and no block that neither names
+    grow(dataset, more[:1] * 0.5 + more[1:2] * 0.5, [f"{N + 40:05}"], [f"{N + 40:032x}"])
+    build_space(dataset, recipe)
+    publish(workspace, dataset.id, Remote(store))
+    there.fetch()
+    generations = sorted(path.name for path in (seen.root / "spaces" / recipe.key).glob("g*"))
+    assert generations == ["g000002", "g000003"]
+    remote = Remote(store)
+    kept_listings = remote.sizes(f"{dataset.id}/listings")
+    names = {
+        name
+        for each in kept_listings
+        for name in Listing.parse(remote.read(f"{dataset.id}/listings/{each}"), dataset.id).names()
+    }
+    assert len(kept_listings) == 2
+    assert set(remote.sizes(f"{dataset.id}/blocks")) == names
+
+
+def _new_blocks(dataset: Dataset, folder: Path, names: Any) -> int:
+    """Bytes of the current listing's blocks of some files that the listing before did not name."""
+    state = read_json(dataset.root / ".storage" / "published.json")
+    current = {path: blocks for path, (_, _, blocks) in state["files"].items()}
+    remote = dataset.root.parent.parent / "served" / "store" / dataset.id
+    said = read_json(remote / "current.json")
+    before = Listing.parse((remote / "listings" / f"{said['before'][0]}.json").read_bytes(), dataset.id).names()
+    wanted = [current[f"spaces/{folder.parent.name}/{folder.name}/{name}"] for name in names]
+    return BLOCK * sum(block not in before for blocks in wanted for block in blocks)
+
+
+def _same_of_current(dataset: Dataset, seen: Dataset) -> None:
+    for path in read_json(seen.root / ".storage" / "fetched.json")["before"]:
+        if not path.endswith("pictures.db"):
+            assert (seen.root / path).read_bytes() == (dataset.root / path).read_bytes(), path
+
+
+@pytest.mark.parametrize("store", ["ftp"], indirect=True)
+def test_a_fetch_that_is_killed_goes_on_and_ends_in_the_same_bytes(built: Any, store: str, other: Any) -> None:
+    workspace, dataset, _, _ = built
+    whole = publish(workspace, dataset.id, Remote(store)).sent_blocks
+    there = other(store)
+    script = textwrap.dedent(
+        """
+        import sys, time
+        from explorer.storage import Remote, fetch
+        from explorer.workspace import Workspace
+
+        read = Remote.read
+
+        def slowly(self, path):
+            content = read(self, path)
+            print(path, flush=True)
+            time.sleep(0.004)
+            return content
+
+        Remote.read = slowly
+        fetch(Workspace.default(), Remote.needed())
+        """
+    )
+    environment = {**os.environ, "EXPLORER_REPLICA": "1", "EXPLORER_STORAGE": store}
+    environment["EXPLORER_WORKSPACE"] = str(there.workspace.root)
+    travelled = 0
+    for blocks in (whole // 4, whole // 3):
+        with subprocess.Popen(
+            [sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True, cwd=Path.cwd()
+        ) as process:
+            count = 0
+            for line in process.stdout or ():
+                count += "/blocks/" in line
+                if count == blocks:
+                    os.kill(process.pid, signal.SIGKILL)
+            assert process.wait(20) == -signal.SIGKILL
+        travelled += count
+        assert there.workspace.dataset_ids() == [], "nothing of it is seen before it is whole"
+    told = there.fetch()
+    assert not told.failed
+    rest = -(-told.bytes // BLOCK)
+    assert travelled + rest <= whole + 6, "what had arrived did not travel again"
+    _same(dataset.root, there.workspace.dataset_dir(dataset.id))
+    assert not (there.workspace.dataset_dir(dataset.id) / ".storage" / "partial").exists()
+
+
+def test_a_damaged_block_is_told_and_mended(built: Any, other: Any, tmp_path: Path) -> None:
+    workspace, dataset, recipe, more = built
+    url = f"file://{tmp_path}/store"
+    publish(workspace, dataset.id, Remote(url))
+    there = other(url)
+    there.fetch()
+    old = there.dataset(dataset.id).generation
+    blocks = tmp_path / "store" / dataset.id / "blocks"
+    before = {path.name for path in blocks.iterdir()}
+    grow(dataset, more)
+    build_space(dataset, recipe)
+    publish(workspace, dataset.id, Remote(url))
+    hurt = max((path for path in blocks.iterdir() if path.name not in before), key=lambda path: path.stat().st_size)
+    hurt.write_bytes(bytes(hurt.stat().st_size))
+    told = there.fetch()
+    assert "is damaged in" in str(told.failed[dataset.id])
+    assert f"publish {dataset.id} --again" in str(told.failed[dataset.id])
+    assert there.dataset(dataset.id).generation == old
+    assert len(open_space(there.dataset(dataset.id), recipe.key)) == N
+    publish(workspace, dataset.id, Remote(url), again=True)
+    assert not there.fetch().failed
+    assert len(open_space(there.dataset(dataset.id), recipe.key)) == N + 40
+
+    # a block that lies here is not believed either
+    local = there.workspace.dataset_dir(dataset.id) / "items" / f"{there.dataset(dataset.id).generation:06d}.parquet"
+    status = local.stat()
+    local.write_bytes(bytes(status.st_size))
+    os.utime(local, ns=(status.st_atime_ns, status.st_mtime_ns))
+    dataset.record_problems({dataset.items["uid"].iloc[0]: "it is blue"})
+    publish(workspace, dataset.id, Remote(url))
+    assert not there.fetch().failed
+    assert there.dataset(dataset.id).items.equals(dataset.items)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../../x", "/etc/x", "features/../../../x.npy", "spaces/a/g000001/../../../../x.npy", ".writing", "jobs/x.log",
+     "spaces/a/g000001/.x.npy", "thumbs/pictures.db-wal", "features/a/b/c.npy", "items\\x.parquet", "items/000001.parquet\n"],
+)  # fmt: skip
+def test_a_listing_names_only_files_of_a_collection(path: str, tmp_path: Path, other: Any) -> None:
+    assert rank(path) is None
+    content = b"out"
+    block = digest(content)
+    there = other(f"file://{tmp_path}/store")
+    for file in ({"path": path, "size": 3, "blocks": [block]}, {"path": path, "like": "dataset.json"}):
+        _forged(tmp_path / "store", [{"path": "dataset.json", "size": 3, "blocks": [block]}, file], {block: content})
+        before = sorted(each for each in tmp_path.rglob("*") if "store" not in each.parts)
+        [error] = there.fetch().failed.values()
+        assert isinstance(error, BadInput)
+        assert sorted(each for each in tmp_path.rglob("*") if "store" not in each.parts) == before
+
+
+def _forged(store: Path, files: list[Any], blocks: dict[str, bytes], block: Any = 16, **more: Any) -> None:
+    said = {"format": 1, "dataset": "demo", "created": "x", "block": block, "files": files, **more}
+    content = json.dumps(said).encode()
+    (store / "demo" / "listings").mkdir(parents=True, exist_ok=True)
+    (store / "demo" / "blocks").mkdir(exist_ok=True)
+    (store / "storage.json").write_text("{}")
+    (store / "demo" / "listings" / f"{digest(content)}.json").write_bytes(content)
+    (store / "demo" / "current.json").write_text(json.dumps({"listing": digest(content), "before": []}))
+    for name, each in blocks.items():
+        (store / "demo" / "blocks" / name).write_bytes(each)
+
+
+def test_what_the_storage_says_is_not_believed(tmp_path: Path, other: Any) -> None:
+    """Links in the folder, sizes, names of blocks, another collection's words: nothing is written outside."""
+    store, outside = tmp_path / "store", tmp_path / "outside"
+    outside.mkdir()
+    there = other(f"file://{store}")
+    manifest = json.dumps({"id": "demo", "generation": 0}).encode()
+    item = b"x" * 20
+    names = {digest(item[:16]): item[:16], digest(item[16:]): item[16:]}
+    names |= {digest(part): part for part in (manifest[:16], manifest[16:32], manifest[32:])}
+    own = {"path": "dataset.json", "size": len(manifest),
+           "blocks": [digest(manifest[start : start + 16]) for start in range(0, len(manifest), 16)]}  # fmt: skip
+    good = {"path": "features/a/x.npy", "size": 20, "blocks": [digest(item[:16]), digest(item[16:])]}
+    bad = (
+        [own, good, good],
+        [own, {**good, "size": 15}],
+        [own, {**good, "size": -1, "blocks": []}],
+        [own, {**good, "size": True}],
+        [own, {**good, "blocks": ["../../../etc/passwd", digest(item[16:])]}],
+        [own, {"path": "features/a/y.npy", "like": "features/a/x.npy"}, good],
+        [good],
+        [own, "features/a/x.npy"],
+        {"path": "dataset.json"},
+    )
+    for files in bad:
+        _forged(store, files, names)
+        [error] = there.fetch().failed.values()
+        assert isinstance(error, BadInput), files
+    for more in ({"block": 0}, {"block": 2**40}, {"dataset": "other"}, {"format": 2}):
+        _forged(store, [own, good], names, **more)
+        assert isinstance(there.fetch().failed["demo"], BadInput), more
+    (store / "demo" / "current.json").write_text(json.dumps({"listing": "../../outside/x", "before": []}))
+    assert "demo" in there.fetch().failed
+
+    _forged(store, [own, good], names)
+    (there.workspace.root / "demo").mkdir(exist_ok=True)
+    (there.workspace.root / "demo" / "features").symlink_to(outside)
+    assert isinstance(there.fetch().failed["demo"], Refused)
+    assert list(outside.iterdir()) == []
+    (there.workspace.root / "demo" / "features").unlink()
+    (there.workspace.root / "demo" / "features" / "a").mkdir(parents=True)
+    (outside / "kept.npy").write_bytes(b"kept")
+    (there.workspace.root / "demo" / "features" / "a" / "x.npy").symlink_to(outside / "kept.npy")
+    assert not there.fetch().failed
+    assert (outside / "kept.npy").read_bytes() == b"kept"
+    assert (there.workspace.root / "demo" / "features" / "a" / "x.npy").read_bytes() == item
+
+    wrong = json.dumps({"id": "../../../x", "generation": 0}).encode()
+    blocks = {digest(wrong[start : start + 16]): wrong[start : start + 16] for start in range(0, len(wrong), 16)}
+    _forged(store, [{**own, "size": len(wrong), "blocks": list(blocks)}], blocks)
+    assert isinstance(there.fetch().failed["demo"], BadInput)
+    for strange in ("..", "models", "A b"):
+        (store / strange).mkdir(exist_ok=True)
+    assert set(there.fetch().failed) == {"demo"}
+
+
+def test_a_replica_changes_no_collection(built: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace, dataset, recipe, _ = built
+    catalog = Catalog.open(f"sqlite:///{tmp_path / 'catalog.db'}")
+    queued = Jobs(catalog).create(dataset.id, "process", {})
+    url = f"file://{tmp_path}/store"
+    publish(workspace, dataset.id, Remote(url))
+    before = {path: path.stat().st_mtime_ns for path in dataset.root.rglob("*") if path.is_file()}
+    with pytest.raises(Refused, match="EXPLORER_REPLICA"):
+        fetch(workspace, Remote(url))
+    monkeypatch.setenv("EXPLORER_REPLICA", "1")
+    monkeypatch.setenv("EXPLORER_WORKSPACE", str(workspace.root))
+    monkeypatch.setenv("EXPLORER_DATABASE_URL", catalog.url)
+    for attempt in (
+        dataset.rescan,
+        lambda: dataset.record_problems({"x": "no"}),
+        lambda: build_space(dataset, recipe, refit=True),
+        lambda: Dataset.create(workspace, "Another", {"kind": "folder", "path": str(tmp_path)}),
+        lambda: Jobs(catalog).create(dataset.id, "process", {}),
+        lambda: jobs.work(queued),
+        lambda: publish(workspace, dataset.id, Remote(url)),
+        lambda: withdraw(workspace, dataset.id, Remote(url)),
+    ):
+        with pytest.raises(Refused, match="on the machine that builds them"):
+            attempt()
+    assert Jobs(catalog).get(queued).state == "queued", "it is left to the builder"
+    # a collection that was built here is not overwritten by somebody's fetch
+    assert isinstance(fetch(workspace, Remote(url)).failed[dataset.id], Refused)
+    assert {path: path.stat().st_mtime_ns for path in dataset.root.rglob("*") if path.is_file()} == before
+    catalog.close()
+
+
+def test_originals_are_read_only_where_this_machine_says(
+    built: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The storage says where the pictures lie; it must not open other files of a replica by that."""
+    _, dataset, _, _ = built
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "a.jpg").write_bytes(b"a picture")
+    dataset._manifest["source"] = {"kind": "folder", "path": str(tmp_path / "pictures"), "classes": None}
+    monkeypatch.setenv("EXPLORER_REPLICA", "1")
+    monkeypatch.setenv("EXPLORER_ROOTS", str(tmp_path / "elsewhere"))
+    with pytest.raises(ExplorerError, match="EXPLORER_ROOTS"):
+        dataset.source.read("a.jpg")
+    monkeypatch.setenv("EXPLORER_ROOTS", str(tmp_path / "pictures"))
+    assert dataset.source.read("a.jpg") == b"a picture"
+
+
+def test_what_is_gone_goes_and_what_cannot_be_told_stays(built: Any, store: str, other: Any) -> None:
+    workspace, dataset, _, _ = built
+    there = other(store)
+    with pytest.raises(Unavailable, match="Nothing was published"):
+        there.fetch()
+    publish(workspace, dataset.id, Remote(store))
+    (there.workspace.root / "notes").mkdir()
+    there.fetch()
+    assert there.workspace.dataset_ids() == [dataset.id]
+    there.remote = Remote(store + "/nothing")
+    with pytest.raises(Unavailable):
+        there.fetch()
+    there.remote = Remote(store)
+    assert there.workspace.dataset_ids() == [dataset.id]
+    withdraw(workspace, dataset.id, Remote(store))
+    with pytest.raises(NotFound):
+        withdraw(workspace, dataset.id, Remote(store))
+    assert "not in the storage any more" in there.fetch().words[0]
+    assert [path.name for path in there.workspace.root.iterdir()] == ["notes"]
+    assert isinstance(there.fetch(only=[dataset.id]).failed[dataset.id], NotFound)
+    publish(workspace, dataset.id, Remote(store))
+    there.fetch()
+    assert there.workspace.dataset_ids() == [dataset.id]
+
+
+def test_a_storage_that_is_away_costs_nothing_and_says_no_password(
+    built: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, dataset, _, _ = built
+    (tmp_path / "served").mkdir()
+    said: list[str] = []
+    with ftp_server(tmp_path / "served") as served:
+        monkeypatch.setenv("EXPLORER_STORAGE", served.url)
+        assert "Published" in publish_after(workspace, dataset.id, lambda _: None, lambda: False)
+        remote = Remote(served.url)
+        assert remote.sizes("")
+    words = publish_after(workspace, dataset.id, lambda _: None, lambda: False)
+    assert f"Nothing is lost; when that is mended: python -m explorer publish {dataset.id}" in words
+    assert "secret" not in words
+    monkeypatch.setenv("EXPLORER_REPLICA", "1")
+    follower = Follower(Workspace(tmp_path / "replica"), remote, said.append)
+    follower.look()
+    follower.look()
+    assert len(said) == 1, "the same trouble is told once"
+    assert "does not answer" in said[0]
+    assert "secret" not in said[0]
+    assert follower.looked.is_set()
+    monkeypatch.setenv("EXPLORER_STORAGE", " ")
+    assert publish_after(workspace, dataset.id, lambda _: None, lambda: False) == ""
+    with pytest.raises(Missing, match="EXPLORER_STORAGE"):
+        Remote.needed()
+    with pytest.raises(Missing, match="paramiko"):
+        Remote("sftp://host/folder")
+    for wrong in ("nothing://x", "folder/here"):
+        with pytest.raises(BadInput):
+            Remote(wrong)
+
+
+def test_another_collection_of_that_name_is_not_overwritten(built: Any, tmp_path: Path) -> None:
+    workspace, dataset, _, _ = built
+    remote = Remote(f"file://{tmp_path}/store")
+    publish(workspace, dataset.id, remote)
+    namesake = Workspace(tmp_path / "second")
+    Dataset.create(namesake, "Namesake", {"kind": "folder", "path": str(tmp_path)}, dataset_id=dataset.id)
+    stamped = read_json(namesake.dataset_dir(dataset.id) / "dataset.json") | {"created": "another day"}
+    (namesake.dataset_dir(dataset.id) / "dataset.json").write_text(json.dumps(stamped))
+    with pytest.raises(Refused, match="made elsewhere"):
+        publish(namesake, dataset.id, remote)
