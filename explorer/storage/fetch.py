@@ -205,9 +205,10 @@ class _Filling:
         staged = None if file.like else self._stage(file)
         if file.path == DATASET and staged is not None:
             self._check_dataset(staged)
-        if rank(file.path) == 0 and file.path != PICTURES and os.path.lexists(target):
+        manifest = listings.manifest_of(file.path) if rank(file.path) == 0 else ""
+        if manifest and os.path.lexists(target):
             # another file under a name that counts, as after a space was deleted and made again: nobody may mix them
-            (self.root / listings.manifest_of(file.path)).unlink(missing_ok=True)
+            (self.root / manifest).unlink(missing_ok=True)
         with replacing(target) as beside:
             if staged is None:
                 _linked(self.root / file.like, beside)
@@ -306,7 +307,7 @@ class _Filling:
                         raise
 
     def _files(self) -> Iterator[str]:
-        for top in ("items", "thumbs", "features", "spaces"):
+        for top in ("items", "thumbs", "invariance", "features", "spaces"):
             for folder, _, names in os.walk(self.root / top):
                 yield from ((Path(folder) / name).relative_to(self.root).as_posix() for name in names)
 

@@ -28,7 +28,7 @@ _NAME = re.compile(r"[0-9a-f]{64}")
 _PART = r"[^\W_][\w-]*"  # letters of any script: a feature may be called by a column
 _PLAIN = r"[^\W_][\w.-]*"
 _ORDER = (
-    re.compile(rf"items/\d{{6,}}\.parquet|{PICTURES}|features/{_PART}/(parts/)?{_PLAIN}\.np[yz]"
+    re.compile(rf"items/\d{{6,}}\.parquet|{PICTURES}|invariance/{_PART}\.json|features/{_PART}/(parts/)?{_PLAIN}\.np[yz]"
                rf"|spaces/{_PART}/g\d{{6,}}/{_PLAIN}\.(npy|npz|parquet)"),
     re.compile(r"dataset\.json"),
     re.compile(rf"features/{_PART}/manifest\.json"),
@@ -133,9 +133,11 @@ def rank(path: str) -> int | None:
 
 
 def manifest_of(path: str) -> str:
-    """The path of what says that a file counts."""
+    """The path of what says that a file counts; "" for one that counts by itself."""
     parts = path.split("/")
-    return f"{parts[0]}/{parts[1]}/manifest.json" if parts[0] in ("features", "spaces") else DATASET
+    if parts[0] in ("features", "spaces"):
+        return f"{parts[0]}/{parts[1]}/manifest.json"
+    return DATASET if parts[0] == "items" else ""
 
 
 def digest(content: bytes | memoryview) -> str:

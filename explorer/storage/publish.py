@@ -170,6 +170,7 @@ class _Publication:
             yield f"items/{self.dataset.generation:06d}.parquet"
         if (self.root / PICTURES).exists():
             yield PICTURES
+        yield from (path.relative_to(self.root).as_posix() for path in self.root.glob("invariance/[!.]*.json"))
         for manifest in self.root.glob("features/*/manifest.json"):
             folder = manifest.parent
             names = [name for segment in read_json(manifest)["segments"] for name in segment["checksums"]]

@@ -253,7 +253,8 @@ def test_a_damaged_block_is_told_and_mended(built: Any, other: Any, tmp_path: Pa
 @pytest.mark.parametrize(
     "path",
     ["../../x", "/etc/x", "features/../../../x.npy", "spaces/a/g000001/../../../../x.npy", ".writing", "jobs/x.log",
-     "spaces/a/g000001/.x.npy", "thumbs/pictures.db-wal", "features/a/b/c.npy", "items\\x.parquet", "items/000001.parquet\n"],
+     "spaces/a/g000001/.x.npy", "thumbs/pictures.db-wal", "features/a/b/c.npy", "items\\x.parquet",
+     "items/000001.parquet\n"],
 )  # fmt: skip
 def test_a_listing_names_only_files_of_a_collection(path: str, tmp_path: Path, other: Any) -> None:
     assert rank(path) is None
