@@ -441,6 +441,24 @@ def test_a_storage_that_is_away_costs_nothing_and_says_no_password(
             Remote(wrong)
 
 
+def test_a_lost_builder_is_got_back(built: Any, tmp_path: Path, other: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace, dataset, recipe, more = built
+    remote = Remote(f"file://{tmp_path}/store")
+    first = publish(workspace, dataset.id, remote)
+    saved = other(f"file://{tmp_path}/store").workspace
+    monkeypatch.setenv("EXPLORER_REPLICA", "1")
+    fetch(saved, remote)
+    monkeypatch.delenv("EXPLORER_REPLICA")
+    again = Dataset.open(saved, dataset.id)
+    assert publish(saved, dataset.id, remote).sent_blocks <= 1  # the head of the database of thumbnails
+    grow(again, more)
+    again.pictures.add_many([Picture(f"{N:032x}", 8, 8, b"a new one")])
+    assert len(build_space(again, recipe)) == N + 40
+    told = publish(saved, dataset.id, remote)
+    assert (told.new, told.sent_blocks > 0) == (True, True)
+    assert told.sent_bytes < first.bytes
+
+
 def test_another_collection_of_that_name_is_not_overwritten(built: Any, tmp_path: Path) -> None:
     workspace, dataset, _, _ = built
     remote = Remote(f"file://{tmp_path}/store")
