@@ -63,7 +63,10 @@ def fetch(
             found.bytes += filling.travelled
         except NotFound as error:
             if remote.sizes(dataset_id).get("current.json") is not None:
-                found.failed[dataset_id] = Unavailable(f"{error} It may have been replaced this moment; look again.")
+                found.failed[dataset_id] = Unavailable(
+                    f"{error} Either a newer generation has just come, which the next look finds, or it was lost: "
+                    f"python -m explorer publish {dataset_id} where it is built sends what lacks."
+                )
             elif wanted:
                 found.failed[dataset_id] = error
             else:
@@ -139,7 +142,7 @@ class _Filling:
         """Words about what is new; none where nothing is."""
         mark = self.own / "fetched.json"
         name = self._current()
-        if Held(mark, 0).listing == name:
+        if Held(mark, 0).listing == name and (self.root / DATASET).exists():
             return []
         content = self.remote.read(f"{self.id}/listings/{name}.json")
         if digest(content) != name:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from benchmarks.growing import collection, grow
-from explorer import jobs
+from explorer import jobs, processing
 from explorer.catalog import Catalog
 from explorer.collection.dataset import Dataset
 from explorer.collection.pictures import Picture
@@ -26,7 +26,7 @@ from explorer.space import append
 from explorer.space.build import build_space
 from explorer.space.joined import VECTORS
 from explorer.space.space import list_spaces, open_space
-from explorer.storage import Follower, Remote, fetch, listing, publish, publish_after, withdraw
+from explorer.storage import Fetched, Follower, Remote, fetch, listing, publish, publish_after, withdraw
 from explorer.storage.listing import Listing, digest, rank
 from explorer.workspace import Workspace
 from tests.unit.storage_server import ftp_server
@@ -439,6 +439,36 @@ def test_a_storage_that_is_away_costs_nothing_and_says_no_password(
     for wrong in ("nothing://x", "folder/here"):
         with pytest.raises(BadInput):
             Remote(wrong)
+
+
+def test_a_job_that_ended_well_publishes(built: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace, dataset, _, _ = built
+    catalog = Catalog.open(f"sqlite:///{tmp_path / 'catalog.db'}")
+    monkeypatch.setenv("EXPLORER_WORKSPACE", str(workspace.root))
+    monkeypatch.setenv("EXPLORER_DATABASE_URL", catalog.url)
+    monkeypatch.setattr(processing, "process", lambda *_: {"name": "Photos", "words": "Looked at."})
+    for url, words in (
+        (f"file://{tmp_path}/store", "Published: 2."),
+        ("sftp://host/x", "Not published: EXPLORER_STORAGE"),
+    ):
+        monkeypatch.setenv("EXPLORER_STORAGE", url)
+        job = Jobs(catalog).create(dataset.id, "process", {})
+        assert jobs.work(job).startswith(f"Looked at. {words}")
+        done = Jobs(catalog).get(job)
+        assert (done.state, done.report["words"].startswith(f"Looked at. {words}")) == ("done", True)
+    assert Remote(f"file://{tmp_path}/store").read(f"{dataset.id}/current.json")
+    catalog.close()
+
+
+def test_two_servers_of_one_machine_do_not_fetch_at_once(built: Any, tmp_path: Path, other: Any) -> None:
+    workspace, dataset, _, _ = built
+    publish(workspace, dataset.id, Remote(f"file://{tmp_path}/store"))
+    there = other(f"file://{tmp_path}/store")
+    with listing.alone(there.workspace.dataset_dir(dataset.id) / listing.FOLDER):
+        assert there.fetch() == Fetched()
+    assert there.fetch().words
+    (there.workspace.dataset_dir(dataset.id) / "dataset.json").unlink()
+    assert there.fetch().words, "what is not there any more is fetched again"
 
 
 def test_a_lost_builder_is_got_back(built: Any, tmp_path: Path, other: Any, monkeypatch: pytest.MonkeyPatch) -> None:
