@@ -1,9 +1,13 @@
 """Several copies of the app: replicas with workspaces of their own on one PostgreSQL, and two servers on one folder."""
 
+import os
+import shutil
+import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from benchmarks.running import RunningApp
+from benchmarks.running import RunningApp, free_port
 from explorer.catalog import Catalog
 from explorer.catalog.schema import new_id
 from explorer.collection.dataset import Dataset
@@ -63,15 +67,19 @@ def test_two_replicas_are_one_app(
     publish(demo_copy, "demo", Remote(store))
     catalog = Catalog.open(url)
     question = QuestionStore(catalog).create("demo", "Alive?", ["alive", "not alive"])
-    link, secret = LinkStore(catalog).create("look", Scope("demo"))
-    labelling, _ = LinkStore(catalog).create("label", Scope("demo", question.id))
-    assert labelling.role == "label"
+    links = LinkStore(catalog)
+    links.create("own", Scope())  # else nobody could come in, and the copies would not start
+    look, look_secret = links.create("look", Scope("demo"))
+    label, label_secret = links.create("label", Scope("demo", question.id))
     environment = {
         "EXPLORER_REPLICA": "1",
         "EXPLORER_STORAGE": store,
         "EXPLORER_DATABASE_URL": url,
         "EXPLORER_HOSTS": HOST,
         "EXPLORER_ROOTS": str(tmp_path / "none"),
+        "EXPLORER_PROXIES": "127.0.0.1",
+        "FORWARDED_ALLOW_IPS": "-",
+        "EXPLORER_LOG": "json",
     }
     one, two = _both(start_server, [tmp_path / "one", tmp_path / "two"], environment)
     for app in (one, two):
@@ -81,10 +89,8 @@ def test_two_replicas_are_one_app(
             assert stranger.get("/x/demo/item.json").status_code == 403
 
     with _client(one) as client:
-        assert client.post("/join", json={"secret": secret}).status_code == 200
+        assert client.post("/join", json={"secret": look_secret}).status_code == 200
         browser = client.cookies[COOKIE]
-    catalog_links = LinkStore(catalog)
-    label_link, label_secret = catalog_links.create("label", Scope("demo", question.id))
     with _client(one, browser) as client:
         assert client.post("/join", json={"secret": label_secret}).status_code == 200
     items = Dataset.open(demo_copy, "demo").items
@@ -122,12 +128,70 @@ def test_two_replicas_are_one_app(
             told = client.get("/x/demo/item.json", params={"uid": uid})
             assert "it has gone pale" in told.text
 
-        # taken back at the catalogue, both doors close
-        for each in (link, label_link):
-            catalog_links.revoke(each.id)
-        for client in (at_one, at_two):
+        there = [at_one, at_two]
+        if shutil.which("caddy"):
+            there.pop(_behind_a_proxy((one, two), browser, uid, tmp_path))
+
+        # taken back at the catalogue, the doors close
+        for each in (look, label):
+            links.revoke(each.id)
+        for client in there:
             _within(3, lambda client=client: client.get("/x/demo/item.json").status_code, 403)  # type: ignore[misc]
     catalog.close()
+
+
+def _behind_a_proxy(apps: tuple[RunningApp, RunningApp], browser: str, uid: str, place: Path) -> int:
+    """The proxy of deploy/ keeps each browser at one copy; when that is killed, the other takes it as who it is.
+    Returns which was killed."""
+    with _caddy([app.port for app in apps], place) as url:
+        visitors = [httpx.Client(base_url=url, headers={"host": HOST, "cookie": f"{COOKIE}={browser}"}, timeout=20)
+                    for _ in range(3)]  # fmt: skip
+        kept = []
+        for number, client in enumerate(visitors):
+            first = client.get(f"/x/demo/thumb/{number:032x}.jpg")
+            assert first.status_code == 404, "the door is open, there is no such picture"
+            kept.append({"cookie": f"{COOKIE}={browser}; explorer_copy={first.cookies['explorer_copy']}"})
+            for _ in range(4):
+                assert client.get(f"/x/demo/thumb/{number:032x}.jpg", headers=kept[-1]).status_code == 404
+        asked = [[app.said().count(f"/thumb/{number:032x}.jpg") for app in apps] for number in range(3)]
+        assert all(sorted(counts) == [0, 5] for counts in asked), asked
+        killed = asked[0].index(5)
+        apps[killed].kill()
+        for client, headers in zip(visitors, kept, strict=True):
+            answer = client.get("/x/demo/item.json", params={"uid": uid}, headers=headers)
+            assert answer.status_code == 200, answer.text
+            client.close()
+        return killed
+
+
+@contextmanager
+def _caddy(ports: list[int], place: Path) -> Iterator[str]:
+    """The project's own proxy in front of copies on this machine, without TLS and without a name to look up."""
+    port = free_port()
+    text = (Path(__file__).resolve().parents[2] / "deploy" / "Caddyfile").read_text()
+    begin, end = text.index("dynamic a"), text.index("lb_policy")
+    copies = " ".join(f"127.0.0.1:{each}" for each in ports)
+    text = text[:begin] + f"to {copies}\n\t\t" + text[end:]
+    text = "{\n\tadmin off\n}\n" + text.replace("{$EXPLORER_HOST} {", f"http://{HOST}:{port} {{")
+    (place / "Caddyfile").write_text(text)
+    environment = {**os.environ, "XDG_DATA_HOME": str(place), "XDG_CONFIG_HOME": str(place), "HOME": str(place)}
+    with open(place / "caddy.log", "wb") as log:
+        command = ["caddy", "run", "--config", str(place / "Caddyfile"), "--adapter", "caddyfile"]
+        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        _within(10, lambda: _is_up(f"http://127.0.0.1:{port}", process, place), True)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _is_up(url: str, process: "subprocess.Popen[bytes]", place: Path) -> bool:
+    assert process.poll() is None, (place / "caddy.log").read_text()
+    try:
+        return httpx.get(f"{url}/healthz", headers={"host": HOST}).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def test_two_servers_on_one_folder_take_every_answer_once(

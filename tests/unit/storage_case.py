@@ -1,13 +1,19 @@
-"""A storage behind a socket: an FTP server of the test's own, which counts what travels."""
+"""A storage behind a socket (an FTP server of the test's own), and a replica that is filled from a storage."""
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import pytest
 from pyftpdlib.authorizers import DummyAuthorizer
 from pyftpdlib.handlers import FTPHandler
 from pyftpdlib.servers import FTPServer
+
+from explorer.collection.dataset import Dataset
+from explorer.storage import Remote, fetch
+from explorer.workspace import Workspace
 
 
 class Served:
@@ -50,3 +56,21 @@ def ftp_server(folder: Path) -> Iterator[Served]:
         over.set()
         thread.join(5)
         server.close_all()
+
+
+class Replica:
+    """Another workspace, filled from a storage."""
+
+    def __init__(self, root: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.workspace, self.remote, self._patch = Workspace(root), Remote(url), monkeypatch
+        root.mkdir()
+
+    def fetch(self, **more: Any) -> Any:
+        with self._patch.context() as patch:
+            patch.setenv("EXPLORER_REPLICA", "1")
+            return fetch(self.workspace, self.remote, **more)
+
+    def dataset(self, name: str) -> Dataset:
+        with self._patch.context() as patch:
+            patch.setenv("EXPLORER_REPLICA", "1")
+            return Dataset.open(self.workspace, name)
