@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from explorer.durable import no_room
 from explorer.errors import BadInput, ExplorerError, Missing, NotFound, Unavailable
@@ -42,18 +42,12 @@ class Remote:
             raise BadInput(f"EXPLORER_STORAGE={self._scheme}://…: fsspec knows no storage of that kind.") from error
 
     @classmethod
-    def from_environment(cls) -> "Remote | None":
-        """The one that EXPLORER_STORAGE names; None where nothing is named."""
-        url = os.environ.get("EXPLORER_STORAGE", "").strip()
-        return cls(url) if url else None
-
-    @classmethod
     def needed(cls) -> "Remote":
-        """As `from_environment`. Raises Missing where nothing is named."""
-        remote = cls.from_environment()
-        if remote is None:
+        """The one that EXPLORER_STORAGE names. Raises Missing where nothing is named."""
+        url = os.environ.get("EXPLORER_STORAGE", "").strip()
+        if not url:
             raise Missing("No storage is named: set EXPLORER_STORAGE, such as s3://bucket/folder (scaling.md).")
-        return remote
+        return cls(url)
 
     @property
     def name(self) -> str:
@@ -158,5 +152,7 @@ class Remote:
         return action(self._fs, f"{self._root}/{path}" if path else self._root or "/")
 
     def _hidden(self, text: str) -> str:
-        secret = urlsplit(self._url).password if "@" in self._url else None
-        return text.replace(secret, "…") if secret else text
+        secret = (urlsplit(self._url).password if "@" in self._url else None) or ""
+        for shape in filter(None, (secret, unquote(secret))):
+            text = text.replace(shape, "…")
+        return text

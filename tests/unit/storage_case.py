@@ -16,17 +16,9 @@ from explorer.storage import Remote, fetch
 from explorer.workspace import Workspace
 
 
-class Served:
-    """`url`: of the storage; `received`, `sent`: names of files in the order in which they were whole."""
-
-    def __init__(self, server: FTPServer) -> None:
-        self.url = f"ftp://explorer:secret@127.0.0.1:{server.socket.getsockname()[1]}/store"
-        self.received: list[str] = []
-        self.sent: list[str] = []
-
-
 @contextmanager
-def ftp_server(folder: Path) -> Iterator[Served]:
+def ftp_server(folder: Path) -> Iterator[str]:
+    """The URL of a storage below `folder`, behind a socket."""
     users = DummyAuthorizer()
     users.add_user("explorer", "secret", str(folder), perm="elradfmwMT")
 
@@ -34,14 +26,7 @@ def ftp_server(folder: Path) -> Iterator[Served]:
         authorizer = users
         use_sendfile = False
 
-        def on_file_received(self, file: str) -> None:
-            served.received.append(Path(file).name)
-
-        def on_file_sent(self, file: str) -> None:
-            served.sent.append(Path(file).name)
-
     server = FTPServer(("127.0.0.1", 0), Handler)
-    served = Served(server)
     over = threading.Event()
 
     def serve() -> None:
@@ -51,7 +36,7 @@ def ftp_server(folder: Path) -> Iterator[Served]:
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     try:
-        yield served
+        yield f"ftp://explorer:secret@127.0.0.1:{server.socket.getsockname()[1]}/store"
     finally:
         over.set()
         thread.join(5)

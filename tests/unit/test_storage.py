@@ -49,8 +49,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "file":
         yield f"file://{tmp_path}/served/store"
         return
-    with ftp_server(tmp_path / "served") as served:
-        yield served.url
+    with ftp_server(tmp_path / "served") as url:
+        yield url
 
 
 @pytest.fixture
@@ -294,10 +294,10 @@ def test_a_storage_that_is_away_costs_nothing_and_says_no_password(
     workspace, dataset, _, _ = built
     (tmp_path / "served").mkdir()
     said: list[str] = []
-    with ftp_server(tmp_path / "served") as served:
-        monkeypatch.setenv("EXPLORER_STORAGE", served.url)
+    with ftp_server(tmp_path / "served") as url:
+        monkeypatch.setenv("EXPLORER_STORAGE", url)
         assert "Published" in publish_after(workspace, dataset.id, lambda _: None, lambda: False)
-        remote = Remote(served.url)
+        remote = Remote(url)
         assert remote.sizes("")
     words = publish_after(workspace, dataset.id, lambda _: None, lambda: False)
     assert f"Nothing is lost; when that is mended: python -m explorer publish {dataset.id}" in words
