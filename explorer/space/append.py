@@ -8,6 +8,8 @@ which pages skip. The next full build makes all of it anew.
 
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +30,7 @@ from explorer.space.duplicates import CANDIDATE, joined, same_pictures
 from explorer.space.graph import NEIGHBOURS, neighbour_graph
 from explorer.space.index import candidates
 from explorer.space.joined import VECTORS, link, whole
+from explorer.space.signs import SIGN_FILES, Signs
 from explorer.space.space import Space
 
 FEWEST = 20_000
@@ -54,8 +57,7 @@ def append(
     if len(old) < FEWEST or not whole(old.folder):
         return None
     step("Looking for new pictures", 0, 1)
-    found = pc.index_in(_texts(present["uid"]), value_set=pa.array(old.uids))
-    rows = np.asarray(pc.fill_null(found, -1))
+    rows = _rows(_texts(present["uid"]), pa.array(old.uids))
     there = rows >= 0
     if Names(present["content_hash"][there]) != Names(old.hashes.picked(rows[there])):
         return None
@@ -77,6 +79,8 @@ class _Appended:
         self.dataset, self.old, self.work, self.step = dataset, old, work, step
         self.fresh, self.vectors = fresh, np.asarray(vectors, np.float32)
         self.first, self.n = len(old), len(old) + len(fresh)
+        self.writing = ThreadPoolExecutor(1, thread_name_prefix="tables")
+        self.written: list[Future[None]] = []
         self.new = np.arange(self.first, self.n)
         self.uids = pa.concat_arrays([pa.array(old.uids), _texts(fresh["uid"])])
         self.hashes = pa.concat_arrays([pa.array(old.hashes), _texts(fresh["content_hash"])])
@@ -111,7 +115,25 @@ class _Appended:
         for name, rows in zip((VECTORS, *FILES), (self.vectors, codes.codes, codes.scale, codes.error), strict=True):
             link(old.folder / name, self.work / name)
             extend(self.work / name, rows, self.first)
+        self._signs(codes)
+        for each in self.written:
+            each.result()
         return self.n
+
+    def _signs(self, codes: Codes) -> None:
+        """Those of the new rows, in blocks of which the first may hold the last of the old."""
+        from explorer.space.sign_kernels import ROWS
+
+        old = self.old
+        if not all((old.folder / name).exists() for name in SIGN_FILES):
+            return  # a space of an older version: made when they are asked for
+        block = self.first // ROWS
+        last = Codes.of(np.asarray(old.vectors[block * ROWS : self.first]))
+        both = [np.concatenate(pair) for pair in ((last.codes, codes.codes), (last.scale, codes.scale))]
+        signs = Signs.of(Codes(*both, np.concatenate([last.error, codes.error]), codes.d))
+        for name, rows, n in zip(SIGN_FILES, (signs.bits, signs.factor), (block, block * ROWS), strict=True):
+            link(old.folder / name, self.work / name)
+            extend(self.work / name, rows, n)
 
     def _near(self) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """(m, k) rows near the new ones, nearest first, and their cosine distances; and pairs of an old row and a new
@@ -159,7 +181,9 @@ class _Appended:
     def _odd(self, away: np.ndarray) -> None:
         """How odd the new ones are beside those that were there, whose measures stay."""
         old, m = self.old, len(self.vectors)
-        table = old.outliers.sort_values("row")
+        table = old.outliers
+        if not np.array_equal(table["row"], np.arange(self.first)):
+            table = table.sort_values("row")
         # the axes of a sample of the old, and what is new laid on them
         rng = np.random.default_rng(0)
         sample = np.sort(rng.choice(self.first, min(self.first, _AXES_FROM), replace=False))
@@ -217,15 +241,29 @@ class _Appended:
 
     def _same_files(self) -> list[tuple[int, int]]:
         """Pairs of a new row and another of the same bytes."""
-        found = pc.index_in(self.hashes.slice(self.first), value_set=self.hashes.slice(0, self.first))
-        pairs = [(int(row), other) for row, other in zip(self.new, found.to_pylist(), strict=True) if other is not None]
+        known, new = self.hashes.slice(0, self.first), self.hashes.slice(self.first)
+        twice = np.flatnonzero(pc.is_in(known, value_set=new))  # few of them are looked for among many
+        found = pc.index_in(new, value_set=known.take(pa.array(twice))).to_pylist()
+        pairs = [(int(row), int(twice[at])) for row, at in zip(self.new, found, strict=True) if at is not None]
         first = self.fresh.assign(row=self.new).groupby("content_hash")["row"].transform("min")
         return pairs + [(int(row), int(other)) for row, other in zip(self.new, first, strict=True) if row != other]
 
     def _table(self, name: str, columns: dict[str, "np.ndarray | pa.Array"]) -> None:
         # short texts that are all different and floats: a dictionary of them costs a second at a million
         table = pa.table({key: pa.array(values) for key, values in columns.items()})
-        pq.write_table(table, self.work / f"{name}.parquet", use_dictionary=False, compression="lz4")
+        write = partial(pq.write_table, table, self.work / f"{name}.parquet", use_dictionary=False, compression="lz4")
+        self.written.append(self.writing.submit(write))
+
+
+def _rows(texts: pa.Array, known: pa.Array) -> np.ndarray:
+    """(m,) where each text stands among the known ones, -1 for nowhere. Mostly what is new stands at the end."""
+    n = len(known)
+    if texts.slice(0, n).equals(known):
+        rest = np.asarray(pc.fill_null(pc.index_in(known, value_set=texts.slice(n)), -1))
+        rows = np.concatenate([np.arange(n), np.full(len(texts) - n, -1)])
+        rows[n + rest[rest >= 0]] = np.flatnonzero(rest >= 0)
+        return rows
+    return np.asarray(pc.fill_null(pc.index_in(texts, value_set=known), -1))
 
 
 def extend(path: Path, rows: np.ndarray, n: int) -> None:

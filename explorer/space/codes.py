@@ -61,6 +61,8 @@ class Codes:
     error: np.ndarray
     """(n, 2) float32: the length of what the codes miss of the row, and of the row itself; both at least."""
     d: int
+    kept: Signs | None = None
+    """Of the same rows, where they were stored."""
 
     @classmethod
     def of(cls, vectors: np.ndarray) -> Self:
@@ -85,9 +87,11 @@ class Codes:
         ]
         for array in made:
             reserve(array)
-        _quantise(vectors, *[np.asarray(array) for array in made])
+        codes, scale, error = [np.asarray(array) for array in made]
+        _quantise(vectors, codes, scale, error)
         for array in made:
             array.flush()
+        Codes(fixed(codes), fixed(scale), fixed(error), d).signs.write(folder)
 
     @classmethod
     def open(cls, folder: Path, d: int, n: int | None = None, prefix: str = "") -> Self | None:
@@ -97,7 +101,7 @@ class Codes:
         if not all(file.exists() for file in files):
             return None
         codes, scale, error = [fixed(np.load(file, mmap_mode="r", allow_pickle=False)[:n]) for file in files]
-        return cls(codes, scale, error, d)
+        return cls(codes, scale, error, d, Signs.open(folder, len(codes), prefix))
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -121,8 +125,8 @@ class Codes:
 
     @cached_property
     def signs(self) -> Signs:
-        """The rows in one bit a number, made at first use."""
-        return Signs.of(self)
+        """The rows in one bit a number, made at first use where they were not stored."""
+        return self.kept or Signs.of(self)
 
     def estimates(self, query: np.ndarray) -> np.ndarray:
         """(n,) float32: the scores of a (d,) query from the signs alone, without a bound. See `Signs`."""

@@ -66,18 +66,14 @@ def same_pictures(
 
 def joined(count: int, pairs: Iterable[tuple[int, int]]) -> np.ndarray:
     """(count,) the smallest member of each one's group, after joining all pairs."""
-    parent = np.arange(count)
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
 
-    def root(member: int) -> int:
-        while parent[member] != member:
-            parent[member] = parent[parent[member]]
-            member = int(parent[member])
-        return member
-
-    for a, b in pairs:
-        first, second = sorted((root(a), root(b)))
-        parent[second] = first
-    return np.array([root(member) for member in range(count)], np.int64)
+    ends = np.array(list(pairs), np.int64).reshape(-1, 2).T
+    label = connected_components(coo_matrix((np.ones(ends.shape[1]), ends), (count, count)), directed=False)[1]
+    first = np.full(count, count, np.int64)
+    np.minimum.at(first, label, np.arange(count))
+    return first[label]
 
 
 def _small(jpeg: bytes | None) -> np.ndarray | None:

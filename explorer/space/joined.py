@@ -17,6 +17,7 @@ import numpy as np
 
 from explorer.errors import BadInput
 from explorer.space.codes import FILES, Codes, float32_scores, ranked
+from explorer.space.signs import SIGN_FILES
 
 VECTORS = "vectors.f32.npy"
 _LENGTHS = "lengths.npy"
@@ -209,6 +210,9 @@ def link_parts(
     for number, part in enumerate(parts):
         for name in (VECTORS, *FILES):
             link(part / name, folder / f"part{number}.{name}")
+        for name in SIGN_FILES:
+            if (part / name).exists():  # not in a space of an older version
+                link(part / name, folder / f"part{number}.{name}")
         if rows[number] is not None:
             np.save(folder / f"part{number}.rows.npy", np.asarray(rows[number], np.int32), allow_pickle=False)
     vectors = open_parts(folder, weights, n)

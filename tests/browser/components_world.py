@@ -235,13 +235,14 @@ def answer_of(event: dict | None) -> dict | None:
 async def order(request: Request) -> Response:
     query = request.query_params
     found, current = scores(), MEMORY.current()
-    MEMORY.calls.append(f"order {query['after']}")
+    first, n = int(query.get("offset", "0")), int(query.get("n", "24"))
+    MEMORY.calls.append(f"order {query['after']}, {first} + {n}")
     answered = sum(e["value"] == "yes" for e in current.values())
     head = {"seq": len(MEMORY.events), "ready": found is not None, "answered": answered}
     if found is None:
         return JSONResponse({**head, "quality": {"sentence": ""}, "items": []})
     place = [c["id"] for c in CLASSES].index(query["class"])
-    rows = np.argsort(-found[:, place], kind="stable")[: int(query.get("n", "24"))]
+    rows = np.argsort(-found[:, place], kind="stable")[first : first + n]
     items = [
         {
             **card(int(row)),

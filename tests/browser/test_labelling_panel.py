@@ -134,6 +134,11 @@ def test_a_wrong_one_is_put_right_in_the_sorted_pictures(page: Page, components:
     expect(page.locator(".lr-sorted")).to_have_attribute("data-seq", "4")
     result = page.locator(".lr-result:not(.lr-answered)").first
     uid = result.get_attribute("data-uid")
+    page.get_by_role("button", name="Show more").click()
+    expect(page.locator(".lr-result")).to_have_count(72)
+    orders = [call for call in control()["calls"] if call.startswith("order")]
+    assert orders[-1] == "order 4, 24 + 48"  # those that are here are not asked for again
+    assert len({each.get_attribute("data-uid") for each in page.locator(".lr-result").all()}) == 72
     chosen = page.locator(f'.lr-result[data-uid="{uid}"]')
     chosen.locator(".lr-open").focus()
     page.keyboard.press("2")

@@ -19,10 +19,11 @@ from explorer.space import append, index
 from explorer.space.build import build_space
 from explorer.space.codes import FILES, Codes
 from explorer.space.joined import VECTORS
+from explorer.space.signs import SIGN_FILES
 from explorer.space.space import Space, open_space
 from explorer.workspace import Workspace
 
-N, D = 3_000, 96
+N, D = 3_003, 96
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +45,7 @@ def test_new_pictures_are_found_and_old_ones_stay(grown: tuple[Dataset, Space, n
     dataset, before, more = grown
     after = build_space(dataset, before.recipe)
     assert (after.generation, len(after)) == (2, N + 60)
-    for name in (VECTORS, *FILES):
+    for name in (VECTORS, *FILES, *SIGN_FILES):
         assert os.path.samefile(before.folder / name, after.folder / name), "not copied"
     assert after.uids[:N] == before.uids.tolist()
     assert np.array_equal(after.xy[:N], before.xy)
@@ -57,6 +58,10 @@ def test_new_pictures_are_found_and_old_ones_stay(grown: tuple[Dataset, Space, n
         assert after.search(row, 3)[0][0] == row
     fresh = Codes.of(np.asarray(after.vectors))
     assert all(np.array_equal(getattr(fresh, name), getattr(after.codes, name)) for name in ("codes", "scale", "error"))
+    assert after.codes.kept is not None
+    assert np.array_equal(after.codes.signs.bits, fresh.signs.bits)
+    assert np.array_equal(after.codes.signs.factor, fresh.signs.factor)
+    assert np.array_equal(before.codes.estimates(more[0]), Codes.of(np.asarray(before.vectors)).estimates(more[0]))
 
 
 def test_the_graph_is_that_of_a_plain_comparison(grown: tuple[Dataset, Space, np.ndarray]) -> None:

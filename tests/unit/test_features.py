@@ -5,6 +5,7 @@ import hashlib
 import json
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,6 +64,19 @@ def test_rows_come_back_in_the_order_asked(tmp_path: Path) -> None:
     assert store.missing([name(5), name(2000), name(6), name(2001), name(2000)]) == [name(2000), name(2001)]
     with pytest.raises(NotFound, match=name(2000)):
         store.get([name(1), name(2000)])
+
+
+@pytest.mark.parametrize("keys", [lambda hashes: np.zeros(len(hashes), np.uint64), features._keys])
+def test_contents_that_share_a_key_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: Any) -> None:
+    monkeypatch.setattr(features, "_keys", keys)
+    names = [f"{number:032x}" for number in range(9)]
+    store = FeatureStore(tmp_path / "f", SPEC)
+    with store.writer() as writer:
+        for number in (3, 1, 7, 5):
+            writer.append(names[number], np.full(SPEC.dim, number, np.float32))
+    assert store.get([names[5], names[1], names[5], names[3]])[:, 0].tolist() == [5, 1, 5, 3]
+    assert store.missing(names) == [names[number] for number in (0, 2, 4, 6, 8)]
+    assert FeatureStore(tmp_path / "empty", SPEC).missing(names[:2]) == names[:2]
 
 
 @pytest.mark.parametrize("value", [0.0, 1e-45, 1e-38, 6e-5, 1.0, 65504.0, 1e6, 3.4e38, -3.4e38])

@@ -1,6 +1,7 @@
 // Every picture sorted by how likely an answer is; new after each answer, only the newest order is asked for.
 
 const SHOWN_FIRST = 24;
+const AT_ONCE = 480;
 const SURE = 0.8;
 const FIRST = [50, 100, 200, 500, 1000, 5000];
 
@@ -58,11 +59,12 @@ class Sorted {
   showMore() {
     this.count += 2 * SHOWN_FIRST;
     this.hovered = false;
-    this.refresh();
+    this.refresh(this.items.length);
   }
 
   /** Ask for the newest order. While one is on its way, remember that a newer one is wanted: none is asked for twice. */
-  async refresh() {
+  // `from`: so many are here already, and stay if the order is still the same.
+  async refresh(from = 0) {
     if (this.busy) {
       this.wanted = true;
       return;
@@ -72,9 +74,9 @@ class Sorted {
     const { data } = this.panel;
     const after = this.panel.seq();
     const loading = (this.loading = new AbortController());
-    const query = { question: data.question.id, space: data.space, after, class: this.chosen, offset: 0, n: this.count, f: data.filter || undefined };
+    const query = { question: data.question.id, space: data.space, after, class: this.chosen, f: data.filter || undefined };
     try {
-      const order = await getJson(address(data.dataset, "order.json", query), loading.signal);
+      const order = await this.pages(query, from, loading.signal);
       if (this.loading !== loading) return;
       this.busy = false;
       this.failures = 0;
@@ -89,6 +91,23 @@ class Sorted {
       if (!this.items.length) this.tell(error.message, true);
       else this.quality.textContent = `The order could not be renewed: ${error.message}`;
       if (error.status !== 403 && error.status !== 404) this.again(Math.min(10000, 600 * 2 ** this.failures));
+    }
+  }
+
+  /** As many as are shown, some at a time; from the start again where the order has changed between two pages. */
+  async pages(query, from, signal) {
+    let items = this.items.slice(0, from);
+    let seq = from ? Number(this.grid.dataset.seq) : undefined;
+    for (let turns = 0; ;) {
+      const n = Math.min(AT_ONCE, this.count - items.length);
+      const page = await getJson(address(this.panel.data.dataset, "order.json", { ...query, offset: items.length, n }), signal);
+      if (items.length && page.seq !== seq && turns++ < 3) {
+        items = [];
+        continue;
+      }
+      seq = page.seq;
+      items = [...items, ...page.items];
+      if (items.length >= this.count || page.items.length < n) return { ...page, items };
     }
   }
 

@@ -15,8 +15,8 @@ class Density {
     return points.n > CROWDED && points.roughly(view.bounds()) > CROWDED;
   }
 
-  /** RGBA of width × height pixels. `palette`: 256 × RGBA, alpha 0 hides a code; `faint`: the colour of what is not chosen. */
-  paint(points, palette, view, width, height, faint, step) {
+  /** RGBA of width × height pixels. `placed`: see Placed. `palette`: 256 × RGBA, alpha 0 hides a code; `faint`: the colour of what is not chosen. */
+  paint(placed, palette, view, width, height, faint, step) {
     const cells = width * height;
     if (this.pixels.length !== 4 * cells) {
       this.tally = new Uint32Array(5 * cells);
@@ -24,29 +24,28 @@ class Density {
     } else {
       this.tally.fill(0);
     }
-    this.count(points, palette, view, width, height, step);
+    this.count(placed, palette, view, width, height, step);
     this.tone(cells, faint);
     return this.pixels;
   }
 
   /** Five numbers a pixel: points (chosen ones where some are), their red, green and blue, and points that are not chosen. */
-  count(points, palette, view, width, height, step) {
-    const { xy, codes, chosen } = points;
+  count(placed, palette, view, width, height, step) {
+    const { xy, codes, chosen } = placed;
     const { tally } = this;
     const scaleX = (view.k * width) / view.width;
     const scaleY = (view.k * height) / view.height;
     const left = view.x - width / 2 / scaleX;
     const top = view.y + height / 2 / scaleY;
-    points.spans(view.bounds(), (rows, from, to) => {
+    placed.points.spans(view.bounds(), (_, from, to) => {
       for (let at = from; at < to; at += step) {
-        const row = rows[at];
-        const colour = 4 * codes[row];
+        const colour = 4 * codes[at];
         if (palette[colour + 3] === 0) continue;
-        const x = Math.floor((xy[2 * row] - left) * scaleX);
-        const y = Math.floor((top - xy[2 * row + 1]) * scaleY);
+        const x = Math.floor((xy[2 * at] - left) * scaleX);
+        const y = Math.floor((top - xy[2 * at + 1]) * scaleY);
         if (x < 0 || y < 0 || x >= width || y >= height) continue;
         const place = 5 * (y * width + x);
-        if (chosen !== null && chosen[row] === 0) {
+        if (chosen !== null && chosen[at] === 0) {
           tally[place + 4]++;
           continue;
         }

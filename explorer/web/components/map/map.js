@@ -124,6 +124,9 @@ class MapView {
     }
     this.cover("Drawing the map…", { busy: true });
     const filter = this.beside ?? this.data.filter;
+    const version = this.data.colour.v;
+    const colours = this.askColours(version);
+    colours.catch(() => {}); // told where they are waited for
     try {
       const [buffer, mask] = await Promise.all([getBuffer(`${this.base}points.bin`), this.maskOf(filter)]);
       const xy = new Float32Array(buffer);
@@ -137,7 +140,7 @@ class MapView {
       this.surface.dataset.renderer = this.renderer.kind;
       this.renderer.setPoints(this.points);
       this.resize(true);
-      await this.loadColours(this.data.colour.v);
+      await this.loadColours(this.data.colour.v, this.data.colour.v === version ? colours : undefined);
       if (place !== this.place) return;
       this.takeSelection(true);
       if (this.points.present) this.cover("");
@@ -158,13 +161,13 @@ class MapView {
   }
 
   /** Colours come alone when only they have changed; the points stay where they are. */
-  async loadColours(version) {
+  async loadColours(version, coming) {
     const { colour } = this.data;
     const points = this.points;
     const asked = (this.colourAsked = {});
     if (colour.kind !== "none") {
       try {
-        const codes = new Uint8Array(await this.askColours(version));
+        const codes = new Uint8Array(await (coming ?? this.askColours(version)));
         if (this.colourAsked !== asked || points !== this.points) return;
         points.codes = codes.length === points.n ? codes : new Uint8Array(points.n).fill(255);
       } catch (error) {

@@ -176,6 +176,43 @@ class Points {
   }
 }
 
+/** The same in the order of their places, as `spans` tells them: a look at all of them reads one after the other. */
+class Placed {
+  constructor(points) {
+    this.points = points;
+    const { rows } = points.grid();
+    this.xy = new Float32Array(2 * rows.length);
+    for (let at = 0; at < rows.length; at++) {
+      this.xy[2 * at] = points.xy[2 * rows[at]];
+      this.xy[2 * at + 1] = points.xy[2 * rows[at] + 1];
+    }
+  }
+
+  get codes() {
+    return (this.ownCodes ??= this.sorted(this.points.codes));
+  }
+
+  get chosen() {
+    if (!this.points.chosen) return null;
+    return (this.ownChosen ??= this.sorted(this.points.chosen));
+  }
+
+  setCodes() {
+    this.ownCodes = undefined;
+  }
+
+  setChosen() {
+    this.ownChosen = undefined;
+  }
+
+  sorted(bytes) {
+    const { rows } = this.points.grid();
+    const found = new Uint8Array(rows.length);
+    for (let at = 0; at < rows.length; at++) found[at] = bytes[rows[at]];
+    return found;
+  }
+}
+
 /**
  * (x, y) => bool by the even-odd rule; the same arithmetic as points_in_polygon on the server, so that both find the
  * same pictures. Edges are sorted into bands of height, so that a point meets only those that pass by it.

@@ -110,39 +110,33 @@ class GpuRenderer {
     this.setPalette(palette);
   }
 
-  /** The card has the points in the order of their places, so that it is given only those in view. */
+  /** The card has the points in the order of their places, so that it is asked only for those in view. */
   setPoints(points) {
     this.points = points;
-    const { rows } = points.grid();
-    const xy = new Float32Array(2 * rows.length);
-    for (let at = 0; at < rows.length; at++) {
-      xy[2 * at] = points.xy[2 * rows[at]];
-      xy[2 * at + 1] = points.xy[2 * rows[at] + 1];
-    }
-    this.upload(0, xy);
-    this.setCodes();
-    this.setChosen();
+    this.placed = new Placed(points);
+    this.sent = [false, false, false];
   }
 
   setCodes() {
-    this.upload(1, this.placed(this.points.codes));
+    this.placed.setCodes();
+    this.sent[1] = false;
   }
 
   setChosen() {
-    if (this.points.chosen) this.upload(2, this.placed(this.points.chosen));
+    this.placed.setChosen();
+    this.sent[2] = false;
   }
 
-  placed(bytes) {
-    const { rows } = this.points.grid();
-    const found = new Uint8Array(rows.length);
-    for (let at = 0; at < rows.length; at++) found[at] = bytes[rows[at]];
-    return found;
-  }
-
-  upload(place, array) {
-    const gl = this.gl;
-    gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[place]);
-    gl.bufferData(gl.ARRAY_BUFFER, array, gl.STATIC_DRAW);
+  /** What the card lacks: nothing is sent before single dots are drawn. */
+  send() {
+    const { gl } = this;
+    const { xy, codes, chosen } = this.placed;
+    [xy, codes, chosen].forEach((array, place) => {
+      if (!array || this.sent[place]) return;
+      gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[place]);
+      gl.bufferData(gl.ARRAY_BUFFER, array, gl.STATIC_DRAW);
+      this.sent[place] = true;
+    });
   }
 
   /** palette: 256 × RGBA; alpha 0 hides a code. */
@@ -168,7 +162,7 @@ class GpuRenderer {
     const { gl, canvas } = this;
     const part = Math.min(1, Math.sqrt(MOST_PIXELS / (canvas.width * canvas.height)));
     const [width, height] = [Math.max(1, Math.round(canvas.width * part)), Math.max(1, Math.round(canvas.height * part))];
-    const pixels = this.density.paint(this.points, this.palette, view, width, height, look.faint, step);
+    const pixels = this.density.paint(this.placed, this.palette, view, width, height, look.faint, step);
     gl.useProgram(this.sheet);
     gl.bindVertexArray(this.nothing);
     gl.bindTexture(gl.TEXTURE_2D, this.textures[1]);
@@ -179,6 +173,7 @@ class GpuRenderer {
 
   drawDots(view, look, stride) {
     const { gl, points, uniforms } = this;
+    this.send();
     gl.useProgram(this.dots);
     gl.bindTexture(gl.TEXTURE_2D, this.textures[0]);
     gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[0]);
@@ -221,11 +216,16 @@ class PlainRenderer {
 
   setPoints(points) {
     this.points = points;
+    this.placed = points.n > CROWDED ? new Placed(points) : undefined; // for the density alone
   }
 
-  setCodes() {}
+  setCodes() {
+    this.placed?.setCodes();
+  }
 
-  setChosen() {}
+  setChosen() {
+    this.placed?.setChosen();
+  }
 
   setPalette(palette) {
     this.colours = palette;
@@ -236,7 +236,7 @@ class PlainRenderer {
     const { width, height } = canvas;
     if (!points || !width || !height) return;
     if (Density.wanted(points, view)) {
-      const sheet = this.density.paint(points, colours, view, width, height, look.faint, step);
+      const sheet = this.density.paint(this.placed, colours, view, width, height, look.faint, step);
       this.context.putImageData(new ImageData(sheet, width, height), 0, 0);
       return;
     }
