@@ -98,8 +98,10 @@ class Follower:
 
     def __init__(self, workspace: Workspace, remote: Remote, say: Callable[[str], None]) -> None:
         self.workspace, self.remote, self._say = workspace, remote, say
-        self.looked = threading.Event()
-        """Set once everything was fetched that could be at the start."""
+        self.ready = threading.Event()
+        """Set once there is something to show: at once where an earlier run fetched it, else after the first look."""
+        if workspace.dataset_ids():
+            self.ready.set()
         self._told: dict[str, str] = {}
 
     def start(self) -> None:
@@ -121,7 +123,7 @@ class Follower:
             if self._told.get(name) != words:
                 self._say(f"  {words}")
         self._told = failed
-        self.looked.set()
+        self.ready.set()
 
     def _run(self) -> None:
         pause = threading.Event()

@@ -85,7 +85,7 @@ def _workspace(rt: Runtime) -> str:
 
 def _storage(rt: Runtime) -> str:
     """A storage that went away later is no reason: what was fetched is shown meanwhile."""
-    waiting = rt.follower is not None and not rt.follower.looked.is_set()
+    waiting = rt.follower is not None and not rt.follower.ready.is_set()
     return "the collections are still being fetched" if waiting else ""
 
 

@@ -170,7 +170,7 @@ def entering(token: LaunchToken, port: int, page: str = "/") -> str:
 def _warm(rt: Runtime) -> None:
     """Open what the first visitor would otherwise wait for: the newest space of each dataset, and its groups."""
     if rt.follower is not None:
-        rt.follower.looked.wait()
+        rt.follower.ready.wait()
     for dataset_id in rt.workspace.dataset_ids():
         try:
             for info in rt.space_keys(dataset_id)[:1]:

@@ -3,18 +3,13 @@ written, and whoever shows them changes none."""
 
 import json
 import os
-import signal
-import subprocess
-import sys
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from benchmarks.growing import collection, grow
+from benchmarks.growing import grow
 from explorer import jobs, processing
 from explorer.catalog import Catalog
 from explorer.collection.dataset import Dataset
@@ -22,25 +17,19 @@ from explorer.collection.pictures import Picture
 from explorer.durable import read_json
 from explorer.errors import BadInput, Missing, NotFound, Refused, Unavailable
 from explorer.jobs import Jobs
-from explorer.space import append
 from explorer.space.build import build_space
 from explorer.space.joined import VECTORS
 from explorer.space.space import list_spaces, open_space
 from explorer.storage import Fetched, Follower, Remote, fetch, listing, publish, publish_after, withdraw
 from explorer.storage.listing import Listing
 from explorer.workspace import Workspace
-from tests.unit.storage_case import Replica, ftp_server
-
-N, D, BLOCK = 1_500, 64, 2**13
+from tests.unit.storage_case import BLOCK, Built, D, N, Replica, build, ftp_server, same_files, small_blocks
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks so small that the files of a small collection have many, and growth as of a large one."""
-    monkeypatch.setattr(listing, "BLOCK", BLOCK)
-    monkeypatch.setattr(append, "FEWEST", 1_000)
-    for name in ("EXPLORER_REPLICA", "EXPLORER_STORAGE"):
-        monkeypatch.delenv(name, raising=False)
+    small_blocks(monkeypatch)
 
 
 @pytest.fixture(params=["file", "ftp"])
@@ -54,14 +43,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def built(tmp_path: Path) -> tuple[Workspace, Dataset, Any, np.ndarray]:
-    """A builder's workspace with a collection that has thumbnails, features and a space, and vectors to grow by."""
-    workspace = Workspace(tmp_path / "builder")
-    dataset, recipe, more = collection(workspace, N, D, 40)
-    rng = np.random.default_rng(0)
-    dataset.pictures.add_many(Picture(f"{row:032x}", 8, 8, rng.bytes(400)) for row in range(N))
-    dataset._store(dataset.items)
-    return workspace, dataset, recipe, more
+def built(tmp_path: Path) -> Built:
+    return build(tmp_path / "builder")
 
 
 @pytest.fixture
@@ -69,16 +52,7 @@ def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return lambda url, name="replica": Replica(tmp_path / name, url, monkeypatch)
 
 
-def _same(one: Path, two: Path) -> None:
-    """Every file that the current listing names has the same bytes in both, except for the database of thumbnails."""
-    files = [path for path in two.rglob("*") if path.is_file() and ".storage" not in path.parts]
-    assert len(files) > 15
-    for path in files:
-        if path.name != "pictures.db":
-            assert path.read_bytes() == (one / path.relative_to(two)).read_bytes(), path
-
-
-def test_what_is_built_arrives_and_only_growth_travels(built: Any, store: str, other: Any) -> None:
+def test_what_is_built_arrives_and_only_growth_travels(built: Built, store: str, other: Any) -> None:
     workspace, dataset, recipe, more = built
     first = publish(workspace, dataset.id, Remote(store))
     assert 0.9 * first.bytes < first.sent_bytes <= first.bytes
@@ -87,7 +61,7 @@ def test_what_is_built_arrives_and_only_growth_travels(built: Any, store: str, o
     told = there.fetch()
     assert (told.bytes, told.failed) == (first.sent_bytes, {})
     assert not there.fetch().words
-    _same(dataset.root, there.workspace.dataset_dir(dataset.id))
+    same_files(dataset.root, there.workspace.dataset_dir(dataset.id))
     seen = there.dataset(dataset.id)
     assert seen.items.equals(dataset.items)
     assert seen.pictures.thumb(f"{5:032x}") == dataset.pictures.thumb(f"{5:032x}")
@@ -152,53 +126,7 @@ def _same_of_current(dataset: Dataset, seen: Dataset) -> None:
             assert (seen.root / path).read_bytes() == (dataset.root / path).read_bytes(), path
 
 
-@pytest.mark.parametrize("store", ["ftp"], indirect=True)
-def test_a_fetch_that_is_killed_goes_on_and_ends_in_the_same_bytes(built: Any, store: str, other: Any) -> None:
-    workspace, dataset, _, _ = built
-    whole = publish(workspace, dataset.id, Remote(store)).sent_blocks
-    there = other(store)
-    script = textwrap.dedent(
-        """
-        import sys, time
-        from explorer.storage import Remote, fetch
-        from explorer.workspace import Workspace
-
-        read = Remote.read
-
-        def slowly(self, path):
-            content = read(self, path)
-            print(path, flush=True)
-            time.sleep(0.004)
-            return content
-
-        Remote.read = slowly
-        fetch(Workspace.default(), Remote.needed())
-        """
-    )
-    environment = {**os.environ, "EXPLORER_REPLICA": "1", "EXPLORER_STORAGE": store}
-    environment["EXPLORER_WORKSPACE"] = str(there.workspace.root)
-    travelled = 0
-    for blocks in (whole // 4, whole // 3):
-        with subprocess.Popen(
-            [sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True, cwd=Path.cwd()
-        ) as process:
-            count = 0
-            for line in process.stdout or ():
-                count += "/blocks/" in line
-                if count == blocks:
-                    os.kill(process.pid, signal.SIGKILL)
-            assert process.wait(20) == -signal.SIGKILL
-        travelled += count
-        assert there.workspace.dataset_ids() == [], "nothing of it is seen before it is whole"
-    told = there.fetch()
-    assert not told.failed
-    rest = -(-told.bytes // BLOCK)
-    assert travelled + rest <= whole + 6, "what had arrived did not travel again"
-    _same(dataset.root, there.workspace.dataset_dir(dataset.id))
-    assert not (there.workspace.dataset_dir(dataset.id) / ".storage" / "partial").exists()
-
-
-def test_a_damaged_block_is_told_and_mended(built: Any, other: Any, tmp_path: Path) -> None:
+def test_a_damaged_block_is_told_and_mended(built: Built, other: Any, tmp_path: Path) -> None:
     workspace, dataset, recipe, more = built
     url = f"file://{tmp_path}/store"
     publish(workspace, dataset.id, Remote(url))
@@ -232,7 +160,7 @@ def test_a_damaged_block_is_told_and_mended(built: Any, other: Any, tmp_path: Pa
     assert there.dataset(dataset.id).items.equals(dataset.items)
 
 
-def test_a_replica_changes_no_collection(built: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_replica_changes_no_collection(built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace, dataset, recipe, _ = built
     catalog = Catalog.open(f"sqlite:///{tmp_path / 'catalog.db'}")
     queued = Jobs(catalog).create(dataset.id, "process", {})
@@ -263,7 +191,7 @@ def test_a_replica_changes_no_collection(built: Any, tmp_path: Path, monkeypatch
     catalog.close()
 
 
-def test_what_is_gone_goes_and_what_cannot_be_told_stays(built: Any, store: str, other: Any) -> None:
+def test_what_is_gone_goes_and_what_cannot_be_told_stays(built: Built, store: str, other: Any) -> None:
     workspace, dataset, _, _ = built
     there = other(store)
     with pytest.raises(Unavailable, match="Nothing was published"):
@@ -289,7 +217,7 @@ def test_what_is_gone_goes_and_what_cannot_be_told_stays(built: Any, store: str,
 
 
 def test_a_storage_that_is_away_costs_nothing_and_says_no_password(
-    built: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace, dataset, _, _ = built
     (tmp_path / "served").mkdir()
@@ -304,12 +232,14 @@ def test_a_storage_that_is_away_costs_nothing_and_says_no_password(
     assert "secret" not in words
     monkeypatch.setenv("EXPLORER_REPLICA", "1")
     follower = Follower(Workspace(tmp_path / "replica"), remote, said.append)
+    assert not follower.ready.is_set()
     follower.look()
     follower.look()
     assert len(said) == 1, "the same trouble is told once"
     assert "does not answer" in said[0]
     assert "secret" not in said[0]
-    assert follower.looked.is_set()
+    assert follower.ready.is_set()
+    assert Follower(workspace, remote, said.append).ready.is_set(), "what an earlier run fetched is shown meanwhile"
     monkeypatch.setenv("EXPLORER_STORAGE", " ")
     assert publish_after(workspace, dataset.id, lambda _: None, lambda: False) == ""
     with pytest.raises(Missing, match="EXPLORER_STORAGE"):
@@ -321,7 +251,7 @@ def test_a_storage_that_is_away_costs_nothing_and_says_no_password(
             Remote(wrong)
 
 
-def test_a_job_that_ended_well_publishes(built: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_that_ended_well_publishes(built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace, dataset, _, _ = built
     catalog = Catalog.open(f"sqlite:///{tmp_path / 'catalog.db'}")
     monkeypatch.setenv("EXPLORER_WORKSPACE", str(workspace.root))
@@ -340,7 +270,7 @@ def test_a_job_that_ended_well_publishes(built: Any, tmp_path: Path, monkeypatch
     catalog.close()
 
 
-def test_two_servers_of_one_machine_do_not_fetch_at_once(built: Any, tmp_path: Path, other: Any) -> None:
+def test_two_servers_of_one_machine_do_not_fetch_at_once(built: Built, tmp_path: Path, other: Any) -> None:
     workspace, dataset, _, _ = built
     publish(workspace, dataset.id, Remote(f"file://{tmp_path}/store"))
     there = other(f"file://{tmp_path}/store")
@@ -351,7 +281,7 @@ def test_two_servers_of_one_machine_do_not_fetch_at_once(built: Any, tmp_path: P
     assert there.fetch().words, "what is not there any more is fetched again"
 
 
-def test_a_lost_builder_is_got_back(built: Any, tmp_path: Path, other: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_builder_is_got_back(built: Built, tmp_path: Path, other: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace, dataset, recipe, more = built
     remote = Remote(f"file://{tmp_path}/store")
     first = publish(workspace, dataset.id, remote)
@@ -369,7 +299,7 @@ def test_a_lost_builder_is_got_back(built: Any, tmp_path: Path, other: Any, monk
     assert told.sent_bytes < first.bytes
 
 
-def test_another_collection_of_that_name_is_not_overwritten(built: Any, tmp_path: Path) -> None:
+def test_another_collection_of_that_name_is_not_overwritten(built: Built, tmp_path: Path) -> None:
     workspace, dataset, _, _ = built
     remote = Remote(f"file://{tmp_path}/store")
     publish(workspace, dataset.id, remote)
