@@ -129,8 +129,9 @@ class _Appended:
             return  # a space of an older version: made when they are asked for
         block = self.first // ROWS
         last = Codes.of(np.asarray(old.vectors[block * ROWS : self.first]))
-        both = [np.concatenate(pair) for pair in ((last.codes, codes.codes), (last.scale, codes.scale))]
-        signs = Signs.of(Codes(*both, np.concatenate([last.error, codes.error]), codes.d))
+        pairs = ((last.codes, codes.codes), (last.scale, codes.scale), (last.error, codes.error))
+        both, scale, error = (np.concatenate(pair) for pair in pairs)
+        signs = Signs.of(Codes(both, scale, error, codes.d))
         for name, rows, n in zip(SIGN_FILES, (signs.bits, signs.factor), (block, block * ROWS), strict=True):
             link(old.folder / name, self.work / name)
             extend(self.work / name, rows, n)

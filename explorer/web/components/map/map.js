@@ -146,9 +146,11 @@ class MapView {
       if (this.points.present) this.cover("");
       else this.cover("No picture passes the filter.");
       this.surface.dataset.ready = String(this.points.n);
-      requestAnimationFrame(() => requestAnimationFrame(() => { this.surface.dataset.frame = performance.now().toFixed(0); }));
-      this.hashes = new Uint8Array(await getBuffer(`${this.base}hashes.bin`));
+      await new Promise((shown) => requestAnimationFrame(() => requestAnimationFrame(shown)));
+      this.surface.dataset.frame = performance.now().toFixed(0);
+      const hashes = new Uint8Array(await getBuffer(`${this.base}hashes.bin`));
       if (place !== this.place) return;
+      this.hashes = hashes;
       this.settle();
     } catch (error) {
       if (place === this.place) this.cover(error.message, { bad: true, again: () => this.load() });
