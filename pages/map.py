@@ -13,6 +13,8 @@ from explorer.web.components.gallery import gallery
 from explorer.web.components.map import map_view, points_in_polygon
 
 SHOWN = 240
+NAMED_BY = 2_000
+"""Pictures of a group that say where its name stands."""
 
 view = state.open_view("map")
 rt, dataset, space = view.rt, view.dataset, view.space
@@ -61,14 +63,17 @@ def _hidden_labels() -> list[str]:
 
 
 def _group_names() -> list[dict]:
-    labels = space.clusters["kmeans"].to_numpy()
+    """The name of each group in the middle of some of its pictures, largest group first."""
     titles = {card.id: card.title for card in rt.cluster_cards(dataset.id, space.key, "kmeans")}
-    found = [(which, np.flatnonzero((labels == which) & view.mask)) for which in titles]
-    return [
-        {"x": float(np.median(space.xy[rows, 0])), "y": float(np.median(space.xy[rows, 1])), "text": titles[which]}
-        for which, rows in sorted(found, key=lambda pair: -len(pair[1]))
-        if len(rows)
-    ]
+    members = [(which, rows) for which, rows in space.members["kmeans"].items() if which in titles]
+    if not view.mask.all():
+        members = [(which, rows[view.mask[rows]]) for which, rows in members]
+    found = []
+    for which, rows in sorted(members, key=lambda pair: -len(pair[1])):
+        if len(rows):
+            x, y = np.median(space.xy[rows[:: -(-len(rows) // NAMED_BY)]], axis=0)
+            found.append({"x": float(x), "y": float(y), "text": titles[which]})
+    return found
 
 
 chosen_uids, words = [], ""

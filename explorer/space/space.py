@@ -124,6 +124,11 @@ class Space:
         return self._table("clusters")
 
     @cached_property
+    def members(self) -> dict[str, dict[int, np.ndarray]]:
+        """Of "kmeans" and "hdbscan", the rows of each group, ascending; those of none under -1."""
+        return {method: dict(self.clusters.groupby(method).indices) for method in self.clusters}
+
+    @cached_property
     def outliers(self) -> pd.DataFrame:
         """Columns uid, row, knn_distance, centre_distance, score and rank; the oddest has rank 1."""
         return self._table("outliers")

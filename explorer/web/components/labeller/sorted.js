@@ -1,7 +1,7 @@
 // Every picture sorted by how likely an answer is; new after each answer, only the newest order is asked for.
 
 const SHOWN_FIRST = 24;
-const AT_ONCE = 480;
+const PAGE_OF = 480;
 const SURE = 0.8;
 const FIRST = [50, 100, 200, 500, 1000, 5000];
 
@@ -99,7 +99,7 @@ class Sorted {
     let items = this.items.slice(0, from);
     let seq = from ? Number(this.grid.dataset.seq) : undefined;
     for (let turns = 0; ;) {
-      const n = Math.min(AT_ONCE, this.count - items.length);
+      const n = Math.min(PAGE_OF, this.count - items.length);
       const page = await getJson(address(this.panel.data.dataset, "order.json", { ...query, offset: items.length, n }), signal);
       if (items.length && page.seq !== seq && turns++ < 3) {
         items = [];
