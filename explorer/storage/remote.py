@@ -69,7 +69,7 @@ class Remote:
         """Write so that whoever reads sees the old or the new. Raises Unavailable."""
 
         def switched(fs: Any, whole: str) -> None:
-            if getattr(fs, "async_impl", False):  # object stores: an object appears whole
+            if _of_objects(fs):  # one appears whole
                 self._put(fs, whole, content)
                 return
             self._put(fs, f"{whole}.new", content)
@@ -116,10 +116,13 @@ class Remote:
 
     def _put(self, fs: Any, whole: str, content: bytes) -> None:
         folder = whole.rpartition("/")[0]
-        if folder not in self._made:
-            fs.makedirs(folder, exist_ok=True)
-            self._made.add(folder)
-        fs.pipe_file(whole, content)
+        try:
+            if folder not in self._made and not _of_objects(fs):  # there it would make a bucket of a misspelt name
+                fs.makedirs(folder, exist_ok=True)
+                self._made.add(folder)
+            fs.pipe_file(whole, content)
+        except FileNotFoundError as error:
+            raise Unavailable(f"{self.name} is not there: nothing can be written to it ({error}).") from error
 
     def _done(self, path: str, action: Callable[[Any, str], T]) -> T:
         with self._lock:
@@ -156,3 +159,8 @@ class Remote:
         for shape in filter(None, (secret, unquote(secret))):
             text = text.replace(shape, "…")
         return text
+
+
+def _of_objects(fs: Any) -> bool:
+    """Whether it is a store of objects, without folders."""
+    return bool(getattr(fs, "async_impl", False))
