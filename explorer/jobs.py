@@ -20,6 +20,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from explorer import settling
 from explorer.catalog.database import Catalog
 from explorer.catalog.schema import jobs as table
 from explorer.catalog.schema import new_id
@@ -80,12 +81,13 @@ class Jobs:
         with self._catalog.reading() as connection:
             return _job(_row(connection, job_id), self._catalog.now(connection))
 
-    def list(self, dataset_id: str) -> "tuple[Job, ...]":
-        """The jobs of a dataset, newest first."""
+    def list(self, dataset_id: str, background: bool = False) -> "tuple[Job, ...]":
+        """The jobs of a dataset, newest first: those that people asked for, or those of `settling`."""
         newest = sa.select(table).where(table.c.dataset_id == dataset_id).order_by(table.c.created.desc(), table.c.id)
         with self._catalog.reading() as connection:
             now = self._catalog.now(connection)
-            return tuple(_job(row, now) for row in connection.execute(newest))
+            rows = connection.execute(newest)
+            return tuple(_job(row, now) for row in rows if settling.in_background(row.args) == background)
 
     def claim(self, job_id: str) -> "Claim":
         """Take a job up, with a lease that a thread renews until `Claim.finish`.
@@ -154,9 +156,10 @@ class Jobs:
         detached: dict[str, Any] = {"start_new_session": True}
         if os.name == "nt":
             detached = {"creationflags": 0x00000008 | 0x00000200}  # DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP
+        gently = settling.gently() if settling.in_background(job.args) else []
         with open(log, "ab") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "explorer", "work", job_id],
+                [*gently, sys.executable, "-m", "explorer", "work", job_id],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -291,7 +294,7 @@ def work(job_id: str, progress: ProgressCallback | None = None) -> str:
     catalog = Catalog.open(workspace.catalog_url)
     jobs = Jobs(catalog)
     try:
-        claim = jobs.claim(job_id)
+        claim = settling.claim(jobs, job_id)
     except Busy as error:
         jobs.give_up(job_id, str(error))
         raise
@@ -307,10 +310,12 @@ def work(job_id: str, progress: ProgressCallback | None = None) -> str:
             return terminated.is_set() or claim.cancelled()
 
         try:
-            report = process(workspace, claim.job.dataset_id, claim.job.args, told, cancelled)
+            do = settling.settle if settling.in_background(claim.job.args) else process
+            report = do(workspace, claim.job.dataset_id, claim.job.args, told, cancelled)
             catalog.register_dataset(claim.job.dataset_id, report["name"])
             report["words"] += publish_after(workspace, claim.job.dataset_id, told, cancelled)
             claim.finish("done", report=report)
+            settling.follow(jobs, workspace, claim.job.dataset_id, report)
             return str(report["words"])
         except (Cancelled, KeyboardInterrupt):
             claim.finish("stopped" if terminated.is_set() else "cancelled")

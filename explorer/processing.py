@@ -17,6 +17,7 @@ from explorer.errors import BadInput, Busy, Cancelled, ExplorerError, NotFound
 from explorer.extractors.base import Extractor, FeatureSpec
 from explorer.extractors.registry import load
 from explorer.space import Space, SpaceRecipe, build_space, list_spaces
+from explorer.space.build import unsettled
 from explorer.space.space import read_manifest, remove_space, spaces_dir
 from explorer.workspace import Workspace
 
@@ -42,8 +43,9 @@ def process(
     or file has changed take the place of the earlier ones, also in the spaces.
 
     What cannot be computed stops nothing else: it is named in "words" and, by name, in "failed". Returns {"name",
-    "words", "scan", "embed", "spaces", "failed", "seconds"}, all JSON. Raises the error of a run in which nothing
-    succeeded, and Cancelled and Busy (what was finished is kept).
+    "words", "scan", "embed", "spaces", "failed", "unsettled", "seconds"}, all JSON; "unsettled" names spaces for
+    `settling`. Raises the error of a run in which nothing succeeded, and Cancelled and Busy (what was finished is
+    kept).
     """
     began = time.monotonic()
     dataset = Dataset.open(workspace, dataset_id)
@@ -71,6 +73,7 @@ def process(
         "embed": asdict(embedded),
         "spaces": spaces,
         "failed": {name: str(error) for name, error in run.failed.items()},
+        "unsettled": [each["key"] for each in spaces if unsettled(dataset, each["key"])],
         "seconds": round(seconds, 2),
     }
 

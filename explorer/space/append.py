@@ -3,7 +3,7 @@
 Vectors and codes are files that the generations share: rows are put at their end, and each generation reads as many as
 it has. What was drawn for all pictures is kept: new ones take the place, the groups and the share of oddness that the
 pictures near them say; they enter the neighbours of the old where they are nearer. Pictures that are gone stay as rows,
-which pages skip. The next full build makes all of it anew.
+which pages skip. The next full build makes all of it anew; `build.unsettled` says when it is time for one.
 """
 
 import os
@@ -47,8 +47,9 @@ Step = Callable[[str, int, int], None]
 
 def append(
     dataset: Dataset, stores: Sequence[FeatureStore], old: Space, work: Path, room: int, step: Step
-) -> int | None:
-    """Write a generation of `old` with the pictures that are new to `work`; gives its number of rows.
+) -> tuple[int, int] | None:
+    """Write a generation of `old` with the pictures that are new to `work`; gives its number of rows, and how many of
+    them are of pictures that are gone.
 
     None, with nothing written, where that cannot be: too few pictures; a picture that has been changed; vectors that
     lie in parts; or more than `room` rows that are new or gone.
@@ -66,10 +67,11 @@ def append(
     lacks = [name.isin(store.missing(name.tolist())) for store, name in zip(stores, names, strict=True)]
     has = ~np.any(np.stack(lacks), axis=0) if len(fresh) else np.zeros(0, bool)
     fresh = fresh[has]
-    if len(old) - int(there.sum()) + len(fresh) > room:
+    gone = len(old) - int(there.sum())
+    if gone + len(fresh) > room:
         return None
     raw = [store.get(name[has].tolist()) for store, name in zip(stores, names, strict=True)]
-    return _Appended(dataset, old, work, step, fresh, old.transform(raw)).write()
+    return _Appended(dataset, old, work, step, fresh, old.transform(raw)).write(), gone
 
 
 class _Appended:

@@ -42,6 +42,8 @@ KEPT = 2
 _CHUNK = 16_384
 _GROWTH = 0.2
 """Beyond this share of new pictures the old fit no longer speaks for the collection, and everything is made anew."""
+_UNSETTLED = 0.03
+"""From this share of rows that were added to it or are of pictures that are gone, a full build is worth its time."""
 
 
 def build_space(
@@ -51,12 +53,13 @@ def build_space(
     cancelled: Callable[[], bool] | None = None,
     refit: bool = False,
     seed: int = 0,
+    settle: bool = False,
 ) -> Space:
     """Build the next generation of a space and give it back; the current one, if nothing has changed.
 
     Without `refit` the transform, the map's places and the groups' numbers of the last generation are kept and new
     pictures fitted in, unless more than a fifth are new: those of a large space are added to it (`append`), which takes
-    seconds. Pictures that a feature of the recipe lacks are left out.
+    seconds, unless `settle` asks for a full build. Pictures that a feature of the recipe lacks are left out.
     A joined space whose features have up-to-date spaces of their own, through the same steps, reads those (`joined`)
     and stores no vectors.
 
@@ -67,7 +70,8 @@ def build_space(
         folder = spaces_dir(dataset) / recipe.key
         mark = stands_for(dataset, recipe)
         manifest = read_manifest(folder)
-        if manifest and manifest["stands_for"] == mark and not refit and manifest["seed"] == seed:
+        same = manifest and manifest["stands_for"] == mark and not refit and manifest["seed"] == seed
+        if same and not (settle and unsettled(dataset, recipe.key)):
             return open_space(dataset, recipe.key)
         old = open_space(dataset, recipe.key) if manifest and not refit and manifest["seed"] == seed else None
         generation = 1 + max([int(path.name[1:]) for path in folder.glob("g*") if _is_generation(path)], default=0)
@@ -77,12 +81,12 @@ def build_space(
         work.mkdir(parents=True)
         try:
             build = _Build(dataset, recipe, work, progress, cancelled, seed)
-            n, settled = None, (manifest or {}).get("settled", (manifest or {}).get("n", 0))
-            if old is not None:
+            added, settled = None, (manifest or {}).get("settled", (manifest or {}).get("n", 0))
+            if old is not None and not settle:
                 room = int((1 + _GROWTH) * settled) - len(old)
-                n = append(dataset, build.stores, old, work, room, build._step)
-            if n is None:
-                n = settled = build.run(old)
+                added = append(dataset, build.stores, old, work, room, build._step)
+            n, gone = added or (build.run(old), 0)
+            settled = settled if added else n
             simple = (work / VECTORS).exists() and not recipe.axes and "power" not in "".join(recipe.steps)
             _make_durable(work)
             os.replace(work, generation_dir(folder, generation))
@@ -98,6 +102,7 @@ def build_space(
                 "generation": generation,
                 "n": n,
                 "settled": settled,
+                "gone": gone,
                 "seed": seed,
                 "stands_for": mark,
                 "created": (manifest or {}).get("created") or datetime.datetime.now(datetime.UTC).isoformat(),
@@ -107,6 +112,13 @@ def build_space(
             if _is_generation(path) and int(path.name[1:]) <= generation - KEPT:
                 shutil.rmtree(path, ignore_errors=True)
         return open_space(dataset, recipe.key)
+
+
+def unsettled(dataset: Dataset, key: str) -> bool:
+    """Whether so much was added to a space, or is gone, since it was last built in full that it is time to do so."""
+    manifest = read_manifest(spaces_dir(dataset) / key) or {}
+    loose = manifest.get("n", 0) - manifest.get("settled", manifest.get("n", 0)) + manifest.get("gone", 0)
+    return bool(loose > _UNSETTLED * manifest.get("n", 0))
 
 
 @dataclass
