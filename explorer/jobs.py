@@ -64,8 +64,7 @@ class Jobs:
         self._lease = lease_seconds
 
     def create(self, dataset_id: str, kind: str, args: dict[str, Any]) -> str:
-        """Put a job in the queue; `start_worker` or `work` takes it up. Raises BadInput for an unknown kind, and
-        Refused on a replica."""
+        """Put a job in the queue; `start_worker` or `work` takes it up. Raises BadInput (unknown kind), Refused."""
         refuse_on_replica()
         if kind != "process":
             raise BadInput(f"There is no job of the kind '{kind}'.")
@@ -283,8 +282,7 @@ class Claim:
 def work(job_id: str, progress: ProgressCallback | None = None) -> str:
     """Do a job of the default workspace in this process, from claim to finish; returns what was done, in words.
 
-    What is new then goes to EXPLORER_STORAGE, where that is named; if it cannot, the words say so. SIGTERM stops it in
-    order (state "stopped"). Raises what the work raised, after noting it with the job.
+    What is new is then published. SIGTERM stops it in order ("stopped"). Raises what the work raised, after noting it.
     """
     from explorer.processing import process
     from explorer.storage import publish_after
