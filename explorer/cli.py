@@ -75,11 +75,12 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--open", action="store_true", help="open the browser too")
     serve.set_defaults(run=_serve)
 
-    from explorer import cli_data, cli_link, cli_site
+    from explorer import cli_data, cli_link, cli_site, cli_storage
 
     cli_data.add_commands(commands)
     cli_link.add_commands(commands)
     cli_site.add_commands(commands)
+    cli_storage.add_commands(commands)
 
     work = commands.add_parser("work", help="run one queued job (the app starts this by itself)")
     work.add_argument("job")
@@ -169,12 +170,12 @@ def _process(
 
     jobs = Jobs(Catalog.open(workspace.catalog_url))
     job_id = jobs.create(dataset_id, "process", {"extractors": extractors, "exact": exact, "engine": engine})
-    report = work(job_id, progress=_Terminal())
+    report = work(job_id, progress=Terminal())
     print(f"\r{report}" if report else "", flush=True)
     return 0
 
 
-class _Terminal:
+class Terminal:
     """Progress as one line that is written over (or, where output is not a terminal, a line every ten seconds)."""
 
     def __init__(self) -> None:

@@ -67,6 +67,18 @@ def reserve(mapped: np.memmap) -> None:
             raise full_disk(path) from error  # where the file system cannot reserve, nothing is lost by going on
 
 
+def lock(handle: int) -> None:
+    """Lock an open file for this process until it is closed. Raises OSError if another has it."""
+    if os.name == "nt":
+        import msvcrt
+
+        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    else:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     with replacing(path) as beside:
         beside.write_bytes(content)

@@ -27,7 +27,7 @@ from explorer.catalog.schema import new_id
 from explorer.collection.progress import Progress, ProgressCallback
 from explorer.durable import full_disk, no_room
 from explorer.errors import BadInput, Busy, Cancelled, ExplorerError, NotFound, Unavailable
-from explorer.workspace import Workspace
+from explorer.workspace import Workspace, refuse_on_replica
 
 State = Literal["queued", "running", "done", "failed", "cancelled", "stopped"]
 LEASE_SECONDS = 30.0
@@ -64,7 +64,8 @@ class Jobs:
         self._lease = lease_seconds
 
     def create(self, dataset_id: str, kind: str, args: dict[str, Any]) -> str:
-        """Put a job in the queue; `start_worker` or `work` takes it up. Raises BadInput for an unknown kind."""
+        """Put a job in the queue; `start_worker` or `work` takes it up. Raises BadInput (unknown kind), Refused."""
+        refuse_on_replica()
         if kind != "process":
             raise BadInput(f"There is no job of the kind '{kind}'.")
         job_id = new_id()
@@ -281,10 +282,12 @@ class Claim:
 def work(job_id: str, progress: ProgressCallback | None = None) -> str:
     """Do a job of the default workspace in this process, from claim to finish; returns what was done, in words.
 
-    SIGTERM stops it in order (state "stopped"). Raises what the work raised, after noting it with the job.
+    What is new is then published. SIGTERM stops it in order ("stopped"). Raises what the work raised, after noting it.
     """
     from explorer.processing import process
+    from explorer.storage import publish_after
 
+    refuse_on_replica()
     workspace = Workspace.default()
     catalog = Catalog.open(workspace.catalog_url)
     jobs = Jobs(catalog)
@@ -308,6 +311,7 @@ def work(job_id: str, progress: ProgressCallback | None = None) -> str:
             do = settling.settle if settling.in_background(claim.job.args) else process
             report = do(workspace, claim.job.dataset_id, claim.job.args, told, cancelled)
             catalog.register_dataset(claim.job.dataset_id, report["name"])
+            report["words"] += publish_after(workspace, claim.job.dataset_id, told, cancelled)
             claim.finish("done", report=report)
             settling.follow(jobs, workspace, claim.job.dataset_id, report)
             return str(report["words"])

@@ -5,12 +5,33 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from explorer.errors import BadInput
+from explorer.errors import BadInput, Refused
 
 DEFAULT_ROOT = Path(__file__).resolve().parent.parent / "data" / "workspace"
 RESERVED = frozenset({"models", "uploads", "downloads"})
 """Folders of the workspace that are no datasets."""
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+
+def replica() -> bool:
+    """Whether this process shows collections that another machine builds (EXPLORER_REPLICA), and changes none."""
+    return os.environ.get("EXPLORER_REPLICA", "") not in ("", "0")
+
+
+def refuse_on_replica() -> None:
+    """For everything that changes a collection. Raises Refused on a replica."""
+    if replica():
+        raise Refused(
+            "This is a replica (EXPLORER_REPLICA): it shows collections and takes answers. Add, look at and change "
+            "collections on the machine that builds them; what is new there appears here by itself."
+        )
+
+
+def allowed_roots() -> list[Path]:
+    """The folders that may be added from the browser: EXPLORER_ROOTS, else the home folder."""
+    named = os.environ.get("EXPLORER_ROOTS", "")
+    roots = [Path(part).expanduser() for part in named.split(os.pathsep) if part] or [Path.home()]
+    return [root.resolve() for root in roots]
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,13 @@ from pathlib import Path
 import streamlit as st
 
 from explorer.errors import ExplorerError
-from explorer.sharing.access import allowed_path, allowed_roots
+from explorer.sharing.access import allowed_path
 from explorer.web import adding, state, views, watching
 from explorer.web.components.gallery import gallery
 from explorer.web.navigation import home
 from explorer.web.picking import pick
 from explorer.web.runtime import runtime
+from explorer.workspace import allowed_roots, replica
 
 state.adopt_url("datasets")
 rt = runtime()
@@ -47,7 +48,7 @@ def _collection(dataset_id: str) -> None:
         with right.container(horizontal=True, horizontal_alignment="right"):
             if spaces and st.button("Open", key=f"open-{dataset_id}", type="primary", icon=":material/bubble_chart:"):
                 state.go("map", d=dataset_id, s=None, f=None, sel=None, by=None)
-            if not busy and state.can("own", dataset_id) and st.button(
+            if not busy and state.can_build(dataset_id) and st.button(
                 "Look for changes", key=f"rescan-{dataset_id}", icon=":material/refresh:",
                 help="New, changed and removed files are taken over; answers stay on their pictures.",
             ):  # fmt: skip
@@ -67,7 +68,7 @@ def _collection(dataset_id: str) -> None:
             )  # fmt: skip
 
 
-if not names:
+if not names and not replica():
     with st.container(border=True):
         st.subheader("Welcome", anchor=False)
         st.write(
@@ -80,7 +81,9 @@ for each in names:
     except ExplorerError as error:
         state.shown(error)
 
-if not state.can("own"):
+if replica() and state.can("own"):
+    st.caption(state.ELSEWHERE)
+if not state.can_build():
     st.stop()
 st.subheader("Add a collection", anchor=False)
 chosen = pick(rt.workspace)

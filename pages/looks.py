@@ -11,6 +11,7 @@ from explorer.web.looks_joined import joined
 from explorer.web.looks_pictures import STYLE, example_picture
 from explorer.web.looks_shelf import examples, present_of, shelf, ways
 from explorer.web.runtime import runtime
+from explorer.workspace import replica
 
 state.adopt_url("looks")
 rt = runtime()
@@ -80,7 +81,9 @@ for aspect, entries in shelf(found).items():
         except ExplorerError as error:
             state.shown(error)
 
-if not state.can("own", dataset_id):
+if replica() and state.can("own", dataset_id):
+    st.caption(state.ELSEWHERE)
+if not state.can_build(dataset_id):
     st.stop()
 st.subheader("Both together", anchor=False)
 st.caption("Pictures that are alike in several ways at once: what one way overlooks, the other may see.")

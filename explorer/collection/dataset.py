@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import datetime
-import os
 import re
 import time
 import unicodedata
@@ -22,11 +21,11 @@ from explorer.collection.matching import Known, Match, Seen, match
 from explorer.collection.names import Names, Places
 from explorer.collection.pictures import PictureStore
 from explorer.collection.progress import Meter, ProgressCallback
-from explorer.collection.sources import Entry, Source, open_source, words
-from explorer.durable import read_json, write_json
+from explorer.collection.sources import Entry, RootedSource, Source, open_source, words
+from explorer.durable import lock, read_json, write_json
 from explorer.errors import BadInput, Busy, Cancelled, NotFound
 from explorer.extractors.base import FeatureSpec
-from explorer.workspace import RESERVED, Workspace
+from explorer.workspace import RESERVED, Workspace, refuse_on_replica, replica
 
 _FORMAT = 1
 
@@ -68,7 +67,9 @@ class Dataset:
     def create(
         cls, workspace: Workspace, name: str, source_spec: dict[str, Any], dataset_id: str | None = None
     ) -> Self:
-        """A new dataset without items; `rescan` fills it. Raises BadInput for a name, id or source that cannot be."""
+        """A new dataset without items; `rescan` fills it. Raises BadInput for a name, id or source that cannot be, and
+        Refused on a replica."""
+        refuse_on_replica()
         name = " ".join(name.split())
         if not name:
             raise BadInput("A dataset needs a name.")
@@ -125,7 +126,8 @@ class Dataset:
     @property
     def source(self) -> Source:
         if self._source is None:
-            self._source = open_source(self._manifest["source"])
+            source = open_source(self._manifest["source"])
+            self._source = RootedSource(source) if replica() else source
         return self._source
 
     def text(self, name: str, row: int) -> str:
@@ -174,10 +176,12 @@ class Dataset:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Hold the right to write: one process at a time, given back also by a killed one. Raises Busy."""
+        """Hold the right to write: one process at a time, given back also by a killed one. Raises Busy, and
+        Refused on a replica."""
+        refuse_on_replica()
         with open(self.root / ".writing", "a+b") as file:
             try:
-                _lock(file.fileno())
+                lock(file.fileno())
             except OSError:
                 raise Busy(f"{self.name} is being worked on already; wait until that has finished.") from None
             self.refresh()
@@ -380,15 +384,3 @@ def _free_id(workspace: Workspace, name: str) -> str:
     while candidate in taken:
         candidate, number = f"{stem}-{number}", number + 1
     return candidate
-
-
-def _lock(handle: int) -> None:
-    """Lock an open file for this process until it is closed. Raises OSError if another has it."""
-    if os.name == "nt":
-        import msvcrt
-
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-    else:
-        import fcntl
-
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

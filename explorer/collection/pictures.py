@@ -1,7 +1,8 @@
 """What decoding found out about each content: its size, its thumbnail, or why it cannot be shown.
 
 One SQLite file for all thumbnails of a dataset (a million of them are not a million files), addressed by content
-hash, so that it stays right whatever happens to file names. One process writes, any number read.
+hash, so that it stays right whatever happens to file names. One process writes, any number read. On a replica nobody
+writes: the file is replaced as a whole by a newer one, and whoever reads takes that up.
 """
 
 import json
@@ -17,6 +18,7 @@ from typing import Any
 
 from explorer.durable import full_disk
 from explorer.errors import ExplorerError
+from explorer.workspace import replica
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS pictures (
@@ -50,6 +52,7 @@ class PictureStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._fixed = replica()
         self._local = threading.local()
 
     def thumb(self, content_hash: str) -> bytes | None:
@@ -68,7 +71,7 @@ class PictureStore:
     def sizes(self, hashes: Iterable[str]) -> dict[str, tuple[int, int]]:
         """(width, height) of the originals, upright, in pixels; (0, 0) where decoding failed; only the known."""
         wanted = list(dict.fromkeys(hashes))
-        if not wanted or not self.path.exists():
+        if not wanted or not self._file():
             return {}
         if len(wanted) > _MANY:
             every = {row[0]: row[1:] for row in self._all("SELECT hash, width, height FROM pictures")}
@@ -83,22 +86,22 @@ class PictureStore:
 
     def problems(self) -> dict[str, str]:
         """Content hash to the reason why it cannot be decoded."""
-        if not self.path.exists():
+        if not self._file():
             return {}
         return dict(self._all("SELECT hash, problem FROM pictures WHERE problem IS NOT NULL"))
 
     def grounds(self) -> dict[str, dict[str, Any]]:
         """Content hash to what pictures from above say of their bands and places."""
-        if not self.path.exists():
+        if not self._file():
             return {}
         return {name: json.loads(facts) for name, facts in self._all("SELECT hash, facts FROM grounds")}
 
     def count(self) -> int:
-        return int(self._all("SELECT count(*) FROM pictures")[0][0]) if self.path.exists() else 0
+        return int(self._all("SELECT count(*) FROM pictures")[0][0]) if self._file() else 0
 
     def damaged(self) -> list[str]:
         """The contents whose thumbnails are not what their checksums say; reads everything."""
-        if not self.path.exists():
+        if not self._file():
             return []
         with self._translated():
             found = self._connection().execute(f"SELECT {_CHECKED} WHERE thumb IS NOT NULL")
@@ -153,7 +156,7 @@ class PictureStore:
             self._local.connection = None
 
     def _one(self, query: str, *arguments: str) -> tuple | None:
-        if not self.path.exists():
+        if not self._file():
             return None
         rows = self._all(query, arguments)
         return rows[0] if rows else None
@@ -162,16 +165,37 @@ class PictureStore:
         with self._translated():
             return self._connection().execute(query, tuple(arguments)).fetchall()
 
+    def _file(self) -> int:
+        """The inode of the file; 0 where there is none. A microsecond, so that it may be asked for each thumbnail."""
+        try:
+            return os.stat(self.path).st_ino
+        except FileNotFoundError:
+            return 0
+
     def _connection(self) -> sqlite3.Connection:
         """This thread's own connection; a connection must not cross a fork."""
         if getattr(self._local, "pid", None) != os.getpid():
             self._local.pid, self._local.connection = os.getpid(), None
+        if self._fixed:
+            return self._of_replica()
         if self._local.connection is None:
             connection = sqlite3.connect(self.path, timeout=30, isolation_level=None)
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")  # features that follow rely on these rows being on disk
             connection.executescript(_SCHEMA)
             self._local.connection = connection
+        return self._local.connection
+
+    def _of_replica(self) -> sqlite3.Connection:
+        """A connection to the file that has the name now, as to one that never changes: no lock, no log beside it."""
+        inode = self._file()
+        if self._local.connection is None or self._local.inode != inode:
+            self.close()
+            address = f"{self.path.absolute().as_uri()}?mode=ro&immutable=1"
+            connection = sqlite3.connect(address, uri=True, isolation_level=None)
+            connection.execute("PRAGMA trusted_schema=OFF")  # the file came from elsewhere
+            # of before it was opened: if it was replaced in between, the next look opens once more
+            self._local.inode, self._local.connection = inode, connection
         return self._local.connection
 
     @contextmanager

@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from explorer.errors import BadInput, Refused
+from explorer.workspace import allowed_roots
 
 ACTIONS = ("see", "look", "label", "edit", "own")
 """Each holds those before it. See: pictures and what is written under them. Look: the map, the questions, what came of
@@ -131,13 +132,6 @@ def origin_allowed(origin: str, host: str) -> bool:
     except ValueError:
         return False
     return parts.scheme in ("http", "https") and parts.netloc.lower() == host.lower()
-
-
-def allowed_roots() -> list[Path]:
-    """The folders that may be added from the browser: EXPLORER_ROOTS, else the home folder."""
-    named = os.environ.get("EXPLORER_ROOTS", "")
-    roots = [Path(part).expanduser() for part in named.split(os.pathsep) if part] or [Path.home()]
-    return [root.resolve() for root in roots]
 
 
 def allowed_path(text: str) -> Path:

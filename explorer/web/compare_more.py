@@ -118,7 +118,7 @@ def by_layer(asked: Asked) -> None:
         st.caption("Early layers see texture and edges, middle ones patterns and parts, late ones objects.")
         _take_layer(question, scores)
     busy = watching.busy(asked.rt.jobs.list(asked.dataset.id))
-    for name in waiting if state.can("own", asked.dataset.id) else []:
+    for name in waiting if state.can_build(asked.dataset.id) else []:
         layers = [f"{name}@{layer}" for layer, _ in layered[name].layers]
         label = f"Try the {len(layers)} layers of “{title(name)}” on your answered pictures ({lasts(question, layers)})"
         if st.button(views.plain(label), key=f"layers-{name}", icon=":material/layers:", disabled=busy):
@@ -139,7 +139,7 @@ def _take_layer(question: Question, scores: dict[str, LookScore]) -> None:
     """The layer that does best, and a button that looks at all pictures with it, so that it stands with the others."""
     best = question.ways[next(iter(scores))]
     st.write(views.plain(f"The best of these: {title(best.name)}."))
-    if best.whole or not state.can("own", question.dataset.id):
+    if best.whole or not state.can_build(question.dataset.id):
         return
     busy = watching.busy(question.rt.jobs.list(question.dataset.id))
     if st.button("Look at all pictures with it", icon=":material/visibility:", key="take-layer", disabled=busy):
@@ -171,7 +171,7 @@ def larger_networks(asked: Asked) -> None:
             "another matter."
         )
         busy = watching.busy(asked.rt.jobs.list(asked.dataset.id))
-        if state.can("own", asked.dataset.id) and st.button(
+        if state.can_build(asked.dataset.id) and st.button(
             f"Try the larger networks ({time})", key="larger", icon=":material/zoom_out_map:", disabled=busy
         ):  # fmt: skip
             begin_trial(question, others)

@@ -78,7 +78,7 @@ def recommendation(asked: Asked) -> None:
             if st.button("Use this one", type="primary", icon=":material/check:", key="use-this"):
                 state.put(s=way.space)
                 st.rerun()
-        elif way is not None and not way.space and state.can("own", asked.dataset.id):
+        elif way is not None and not way.space and state.can_build(asked.dataset.id):
             busy = watching.busy(asked.rt.jobs.list(asked.dataset.id))
             if st.button("Use this one", type="primary", icon=":material/check:", key="use-this", disabled=busy):
                 state.require("own", asked.dataset.id)
@@ -236,7 +236,7 @@ def _make(question: Question, weights: dict[str, float], key: str) -> None:
             state.put(s=recipe.key)
             st.rerun()
         return
-    if not state.can("own", dataset.id):
+    if not state.can_build(dataset.id):
         return
     busy = watching.busy(rt.jobs.list(dataset.id))
     if st.button("Make it a way of looking", key=key, icon=":material/join:", disabled=busy):

@@ -44,7 +44,7 @@ def maps_of(view: View, a: Side, b: Side, question_id: str = "") -> None:
         return
     names = [way.name for way in ways(view.rt, view.dataset.id).values() if way.key in {each.key for each in missing}]
     st.write(views.plain(" and ".join(f"“{each.title}”" for each in missing)) + " has no map yet.")
-    if not state.can("own", view.dataset.id):
+    if not state.can_build(view.dataset.id):
         return
     busy = watching.busy(view.rt.jobs.list(view.dataset.id))
     if st.button("Lay it out", icon=":material/bubble_chart:", key="lay-out", disabled=busy):

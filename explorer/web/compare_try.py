@@ -25,8 +25,10 @@ def try_others(asked: Asked) -> None:
     if watching.busy(jobs):
         watching.watch(rt, dataset.id)
     seen = {way.name for way in question.ways.values()}
-    if not state.can("own", dataset.id):
-        st.caption("Whoever owns the collection can try further ways of looking on the answered pictures.")
+    if not state.can_build(dataset.id):
+        mine = state.can("own", dataset.id)
+        other = "Whoever owns the collection can try further ways of looking on the answered pictures."
+        st.caption(state.ELSEWHERE if mine else other)
         return
     names = [
         name for name, family in families().items()

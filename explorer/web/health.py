@@ -53,7 +53,7 @@ class Readiness:
 
     def _look(self) -> None:
         try:
-            found = _catalogue(self._rt) or _workspace(self._rt)
+            found = _catalogue(self._rt) or _workspace(self._rt) or _storage(self._rt)
         except Exception:  # whatever it was, the server is not ready, and may be asked again
             found = "the server cannot tell"
         with self._lock:
@@ -81,6 +81,12 @@ def _workspace(rt: Runtime) -> str:
     except OSError:
         return "the workspace cannot be written"
     return ""
+
+
+def _storage(rt: Runtime) -> str:
+    """A storage that went away later is no reason: what was fetched is shown meanwhile."""
+    waiting = rt.follower is not None and not rt.follower.ready.is_set()
+    return "the collections are still being fetched" if waiting else ""
 
 
 async def _healthz(_: Request) -> Response:

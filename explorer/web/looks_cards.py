@@ -46,7 +46,7 @@ def card(shown: Shown, entry: Entry, heading: str) -> None:
                 _actions(shown, entry)
             with right:
                 _ignores(shown, entry)
-        elif state.can("own", shown.dataset_id):
+        elif state.can_build(shown.dataset_id):
             with middle:
                 _named(shown, entry)
         failed = looks_work.of_family(shown.failed, entry.family) if not entry.name else shown.failed
@@ -131,7 +131,7 @@ def _named(shown: Shown, entry: Entry) -> None:
 
 def _actions(shown: Shown, entry: Entry) -> None:
     finished = entry.way is not None and entry.way.whole and entry.way.space
-    own = state.can("own", shown.dataset_id)
+    own = state.can_build(shown.dataset_id)
     above = _near(shown, entry.way) if entry.way else ""
     if own and not finished and not _lacking([entry.name]):
         above += _cost(shown, [entry.name], entry.way.seen if entry.way else 0)

@@ -9,7 +9,8 @@ import streamlit as st
 
 from explorer.collection.dataset import Dataset
 from explorer.errors import BadInput
-from explorer.sharing.access import allowed_path, allowed_roots
+from explorer.sharing.access import allowed_path
+from explorer.workspace import allowed_roots
 
 FILES = {
     "onnx": "The file of the network (.onnx)",

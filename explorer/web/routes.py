@@ -26,6 +26,7 @@ from explorer.web.colours import colouring
 from explorer.web.listed import list_file
 from explorer.web.recent import recent
 from explorer.web.runtime import Runtime, runtime
+from explorer.workspace import replica
 
 MAX_BODY = 2_000_000
 FOREVER = {"cache-control": "private, max-age=31536000, immutable", "content-encoding": "identity"}
@@ -143,7 +144,14 @@ def thumb(call: Call) -> Response:
 def full(call: Call) -> Response:
     dataset = call.rt.dataset(call.dataset)
     item = dataset.item(call.need("uid"))
-    return Response(full_jpeg(dataset.source.read(item["path"])), media_type="image/jpeg", headers=FRESH)
+    try:
+        picture = full_jpeg(dataset.source.read(item["path"]))
+    except ExplorerError:
+        small = dataset.pictures.thumb(item["content_hash"]) if replica() else None
+        if small is None:
+            raise
+        picture = small
+    return Response(picture, media_type="image/jpeg", headers=FRESH)
 
 
 @rule("original", "look")

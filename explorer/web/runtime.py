@@ -26,6 +26,7 @@ from explorer.sharing.access import LaunchToken
 from explorer.sharing.accounts import AccountStore
 from explorer.sharing.links import LinkStore
 from explorer.space import ClusterCard, Space, list_spaces, open_space
+from explorer.storage import Follower
 from explorer.web.proxies import Proxies
 from explorer.web.visitors import Visitors
 from explorer.workspace import Workspace
@@ -47,6 +48,8 @@ class Runtime:
         self.live = LiveQuestions(self.catalog, self.space, self.answers)
         self.claims = ClaimStore(self.catalog)
         self.bulletin = Bulletin(self.catalog)
+        self.follower: Follower | None = None
+        """Fetches the collections, on a replica."""
         self.shelves: OrderedDict[tuple[str, str], Any] = OrderedDict()
         """What the pictures of a space can be filtered by, by dataset and space (see `shelf.shelf`)."""
         self.shelves_lock = threading.Lock()

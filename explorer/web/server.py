@@ -30,11 +30,12 @@ from explorer.sharing.access import LaunchToken, Scope, named_hosts
 from explorer.sharing.accounts import AccountStore
 from explorer.sharing.links import LinkStore
 from explorer.space import codes
+from explorer.storage import Follower, Remote
 from explorer.web import health, identities, index, join, logs, routes, sockets
 from explorer.web.gate import Gate
 from explorer.web.proxies import Proxied, Proxies
 from explorer.web.runtime import Runtime, runtime
-from explorer.workspace import Workspace
+from explorer.workspace import Workspace, replica
 
 SWITCH_SECONDS = 0.001
 """After which a thread that computes lets others go on: with many people at once most threads want it for a moment."""
@@ -56,6 +57,7 @@ def around() -> dict[str, Any]:
     try:
         rt = runtime()
         json_lines = logs.as_json()
+        rt.follower = follower = Follower(rt.workspace, Remote.needed(), logs.say) if replica() else None
         identities.login()
         address = str(config.get_option("server.address") or "")
         why = believed(rt.visitors.proxies) or refused(address, rt.links, rt.accounts, rt.visitors.proxies)
@@ -77,8 +79,12 @@ def around() -> dict[str, Any]:
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[dict[str, Any]]:
         sockets.answer_at_once()
+        if follower is not None:
+            follower.start()
         threading.Thread(target=_warm, args=(rt,), daemon=True, name="warm").start()
         logs.say(_greeting(rt, local, json_lines))
+        if follower is not None:
+            logs.say(_replicated(rt, follower))
         yield {}
 
     noted = [Middleware(logs.Requests)] if json_lines else []
@@ -144,6 +150,17 @@ def _greeting(rt: Runtime, local: bool, json_lines: bool) -> str:
     return f"\n  Open the collection with this link:\n\n    {entering(rt.token, port)}\n"
 
 
+def _replicated(rt: Runtime, follower: Follower) -> str:
+    """That it is a replica, of what, and whether what people make here is for here alone."""
+    said = f"  This is a replica: its collections come from {follower.remote.name}.\n"
+    if rt.catalog.url.startswith("sqlite"):
+        said += (
+            "  Its questions, answers and links are in a database of its own, which no other copy sees: to share them, "
+            "set the same EXPLORER_DATABASE_URL=postgresql+psycopg://… for all copies.\n"
+        )
+    return said
+
+
 def entering(token: LaunchToken, port: int, page: str = "/") -> str:
     """The link that lets a browser in. It is a secret: whoever holds it owns the collections until the next start."""
     target = f"&next={quote(page, safe='/')}" if page != "/" else ""
@@ -152,6 +169,8 @@ def entering(token: LaunchToken, port: int, page: str = "/") -> str:
 
 def _warm(rt: Runtime) -> None:
     """Open what the first visitor would otherwise wait for: the newest space of each dataset, and its groups."""
+    if rt.follower is not None:
+        rt.follower.ready.wait()
     for dataset_id in rt.workspace.dataset_ids():
         try:
             for info in rt.space_keys(dataset_id)[:1]:

@@ -21,6 +21,7 @@ from explorer.web.components.filter_panel import filter_panel
 from explorer.web.filters import Filter
 from explorer.web.runtime import Runtime, runtime
 from explorer.web.shelf import shelf
+from explorer.workspace import replica
 
 SHARED = ("d", "s", "f")
 PAGE_KEYS: dict[str, tuple[str, ...]] = {
@@ -38,6 +39,10 @@ PAGE_KEYS: dict[str, tuple[str, ...]] = {
 }
 NEEDS = dict.fromkeys(PAGE_KEYS, "look") | {"label": "label"}
 """The action that a page needs to be of any use; `you` is for everybody who was let in."""
+ELSEWHERE = (
+    "Collections are added, looked at and changed on the machine that builds them, and appear here by themselves."
+)
+"""For whoever would own them, on a replica."""
 BY_QUESTION = ("label", "results")
 """Pages of one question: a grant for that question opens them. They ask again once the question is known."""
 
@@ -78,6 +83,12 @@ def port() -> str | None:
 def can(action: str, dataset_id: str = "", question_id: str = "") -> bool:
     """Whether the person may: what they may not do is not offered."""
     return may(me(), action, Scope(dataset_id, question_id))
+
+
+def can_build(dataset_id: str = "") -> bool:
+    """Whether the person may have pictures added or looked at here: whoever owns the collection, unless this server is
+    a replica of another that does."""
+    return not replica() and can("own", dataset_id)
 
 
 def require(action: str, dataset_id: str = "", question_id: str = "") -> Person:

@@ -44,6 +44,25 @@ def test_a_page_of_the_demo_runs_without_an_error(page, demo_copy):
     assert "1,502" in said(app) or page in ("similar", "groups", "odd", "label", "results", "compare")
 
 
+@pytest.mark.parametrize("page", ["datasets", "looks"])
+def test_a_replica_offers_nothing_that_changes_a_collection(page, demo_copy, monkeypatch):
+    building = (
+        "Look for changes",
+        "Add",
+        "Upload and add",
+        "Look at all pictures this way",
+        "Put together",
+        "Lay out anew",
+    )
+    offered = [button.label for button in opened(page, d="demo").button]
+    assert set(building) & set(offered)
+    monkeypatch.setenv("EXPLORER_REPLICA", "1")
+    app = opened(page, d="demo")
+    assert not app.exception
+    assert not set(building) & {button.label for button in app.button}
+    assert "on the machine that builds them" in said(app)
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_an_empty_workspace_says_what_to_do(page, workspace):
     app = opened(page)

@@ -7,13 +7,14 @@ from explorer.collection.sources.archive import ZipSource
 from explorer.collection.sources.base import IMAGE_EXTENSIONS, Entry, OutOfReach, Source
 from explorer.collection.sources.folder import FolderSource
 from explorer.collection.sources.names import original, storable, words
+from explorer.collection.sources.rooted import RootedSource
 from explorer.collection.sources.table import EXTENSIONS as TABLE_EXTENSIONS
 from explorer.collection.sources.table import TableSource, guess_columns
 from explorer.errors import BadInput, NotFound
 
 __all__ = [
-    "IMAGE_EXTENSIONS", "Entry", "FolderSource", "OutOfReach", "Source", "TableSource", "ZipSource", "detect",
-    "open_source", "original", "storable", "words",
+    "IMAGE_EXTENSIONS", "Entry", "FolderSource", "OutOfReach", "RootedSource", "Source", "TableSource", "ZipSource",
+    "detect", "open_source", "original", "storable", "words",
 ]  # fmt: skip
 
 _KINDS: dict[str, type[FolderSource] | type[TableSource] | type[ZipSource]] = {
