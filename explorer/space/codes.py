@@ -76,11 +76,7 @@ class Codes:
     def write(folder: Path, vectors: np.ndarray) -> None:
         """Write the codes of (n, d) float32 vectors, in memory or mapped, to a folder."""
         n, d = vectors.shape
-        shapes: list[tuple[type, tuple[int, ...]]] = [
-            (np.int8, (n, _padded(d))),
-            (np.float32, (n,)),
-            (np.float32, (n, 2)),
-        ]
+        shapes: list[tuple[type, Any]] = [(np.int8, (n, _padded(d))), (np.float32, (n,)), (np.float32, (n, 2))]
         made = [
             np.lib.format.open_memmap(folder / name, mode="w+", dtype=kind, shape=shape)
             for name, (kind, shape) in zip(FILES, shapes, strict=True)
@@ -125,7 +121,7 @@ class Codes:
 
     @cached_property
     def signs(self) -> Signs:
-        """The rows in one bit a number, made at first use where they were not stored."""
+        """The rows in one bit a number, made at first use where none are stored."""
         return self.kept or Signs.of(self)
 
     def estimates(self, query: np.ndarray) -> np.ndarray:
