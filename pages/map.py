@@ -13,8 +13,7 @@ from explorer.web.components.gallery import gallery
 from explorer.web.components.map import map_view, points_in_polygon
 
 SHOWN = 240
-NAMED_BY = 2_000
-"""Pictures of a group that say where its name stands."""
+NAMED_BY = 2_000  # pictures of a group that say where its name stands
 
 view = state.open_view("map")
 rt, dataset, space = view.rt, view.dataset, view.space
