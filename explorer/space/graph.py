@@ -6,12 +6,13 @@ once: those of one list want nearly the same lists, so that the comparisons are 
 the processor instead of the memory.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TypeVar
 
 import numpy as np
+
+from explorer.extractors.backends import usable_cores
 
 T = TypeVar("T")
 
@@ -151,7 +152,7 @@ def _spread(work: Callable[[int], T], starts: range) -> Iterator[T]:
     """Run `work` on each start, on as many threads as there are cores, each with a matrix product of its own."""
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(usable_cores()) as pool:
         futures = [pool.submit(work, start) for start in starts]
         try:
             for future in as_completed(futures):

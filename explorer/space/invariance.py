@@ -7,7 +7,6 @@ words, this says in figures.
 
 import functools
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from explorer.collection.images import decode
 from explorer.collection.progress import Meter, ProgressCallback
 from explorer.durable import read_json, write_json
 from explorer.errors import BadInput, Cancelled, Unreadable
+from explorer.extractors.backends import usable_cores
 from explorer.extractors.base import Extractor, FeatureSpec, Layered
 from explorer.space.changes import CHANGES, Change, with_words
 from explorer.space.index import nearest
@@ -193,7 +193,7 @@ def _rows(extractors: Sequence[Extractor], pictures: Sequence[np.ndarray]) -> li
             return [layers[extractor.spec.layer] for extractor in extractors]
         return [first.compute(batch)]
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         blocks = list(pool.map(some, range(0, len(pictures), first.batch_size)))
     return [np.concatenate(each).astype(np.float32) for each in zip(*blocks, strict=True)]
 

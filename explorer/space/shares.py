@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from explorer.extractors.backends import usable_cores
+
 INLINE = 4_000_000
 """Steps up to which one thread is quicker than telling others."""
 _lock = threading.Lock()
@@ -24,7 +26,7 @@ def in_shares(kernel: Callable[..., None], work: float, *arrays: np.ndarray) -> 
     Helpers that are busy elsewhere are not waited for: the caller does their share.
     """
     counter = np.zeros(1, np.int64)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     others = [_pool(cores).submit(kernel, counter, *arrays) for _ in range(cores - 1)] if work > INLINE else []
     kernel(counter, *arrays)
     for other in others:
