@@ -313,8 +313,8 @@ def markdown(result: dict[str, Any]) -> str:
     for one in detail.values():
         for peer, told in one.get("peers", {}).items():
             lines.append(
-                f"\n{peer}, {one['rows']:,}: {told['built_s']:.0f} s to build, {told['p50_ms']:.2f} ms a search "
-                f"at recall {told['recall10']:.3f}."
+                f"\n{peer}, {one['rows']:,}: {told['built_cpu_s']:,.0f} processor seconds to build, "
+                f"{told['p50_ms']:.2f} ms a search at recall {told['recall10']:.3f}."
             )
     if "hnswlib_break_even_queries" in figures:
         lines.append(
