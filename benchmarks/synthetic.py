@@ -143,6 +143,7 @@ def _write_space(dataset: Dataset, n: int, d: int, rng: np.random.Generator) -> 
     Codes.write(work, vectors)
     manifest = {"format": FORMAT, "key": RECIPE.key, "title": RECIPE.title, "recipe": RECIPE.as_json()}
     manifest |= {"generation": 1, "n": n, "seed": 0, "stands_for": stands_for(dataset, RECIPE)}
+    manifest["items"] = n
     write_json(folder / "manifest.json", manifest | {"created": datetime.datetime.now(datetime.UTC).isoformat()})
     return groups
 

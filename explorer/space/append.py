@@ -81,7 +81,7 @@ class _Appended:
         self.dataset, self.old, self.work, self.step = dataset, old, work, step
         self.fresh, self.vectors = fresh, np.asarray(vectors, np.float32)
         self.first, self.n = len(old), len(old) + len(fresh)
-        self.writing = ThreadPoolExecutor(1, thread_name_prefix="tables")
+        self.beside = ThreadPoolExecutor(2, thread_name_prefix="beside")
         self.written: list[Future[None]] = []
         self.new = np.arange(self.first, self.n)
         self.uids = pa.concat_arrays([pa.array(old.uids), _texts(fresh["uid"])])
@@ -91,6 +91,7 @@ class _Appended:
         """Every file of the generation, except for its transform."""
         old = self.old
         near, away, back = self._near()
+        odd = self.beside.submit(self._odd, away)
         self.step("Putting new pictures on the map", 0, 1)
         self._neighbours(near, away, back)
         # by those that were there: a new one has no place yet
@@ -108,7 +109,6 @@ class _Appended:
         }
         columns = {name: np.concatenate([old.clusters[name].to_numpy(), new]) for name, new in groups.items()}
         self._table("clusters", columns)
-        self._odd(away)
         self._twice(near, away)
         self._table("rows", {"uid": self.uids, "content_hash": self.hashes})
         link(old.folder / "transform.npz", self.work / "transform.npz")
@@ -118,6 +118,7 @@ class _Appended:
             link(old.folder / name, self.work / name)
             extend(self.work / name, rows, self.first)
         self._signs(codes)
+        odd.result()
         for each in self.written:
             each.result()
         return self.n
@@ -255,7 +256,7 @@ class _Appended:
         # short texts that are all different and floats: a dictionary of them costs a second at a million
         table = pa.table({key: pa.array(values) for key, values in columns.items()})
         write = partial(pq.write_table, table, self.work / f"{name}.parquet", use_dictionary=False, compression="lz4")
-        self.written.append(self.writing.submit(write))
+        self.written.append(self.beside.submit(write))
 
 
 def _rows(texts: pa.Array, known: pa.Array) -> np.ndarray:

@@ -4,11 +4,14 @@ Everything that compares pictures is computed over distinct contents and then sp
 that is there a hundred times is one point of the graph: it neither fills its own neighbourhood nor breaks the map.
 """
 
+import contextlib
 import datetime
+import functools
 import os
 import re
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +20,7 @@ import pandas as pd
 
 from explorer.collection import own
 from explorer.collection.dataset import Dataset
+from explorer.collection.features import FeatureStore
 from explorer.collection.progress import Meter, ProgressCallback
 from explorer.durable import reserve, write_json
 from explorer.errors import Cancelled, NotFound
@@ -66,21 +70,28 @@ def build_space(
     A build that is cancelled or killed leaves the last generation as it was. Raises NotFound if no picture has the
     features, Busy, Cancelled.
     """
-    with dataset.writing():
+    with dataset.writing(), ThreadPoolExecutor(1, thread_name_prefix="mark") as beside:
         folder = spaces_dir(dataset) / recipe.key
-        mark = stands_for(dataset, recipe)
+        features = functools.cache(dataset.features)  # opened once: at a million rows that takes a while
+        with contextlib.suppress(NotFound):
+            for key, _ in recipe.features:
+                features(key)
+        mark, there = beside.submit(stands_for, dataset, recipe, features), len(dataset.present())
         manifest = read_manifest(folder)
-        same = manifest and manifest["stands_for"] == mark and not refit and manifest["seed"] == seed
+        kept = manifest is not None and not refit and manifest["seed"] == seed
+        # with another number of pictures nothing is the same, and the mark is waited for at the end
+        same = manifest and kept and manifest.get("items", there) == there and manifest["stands_for"] == mark.result()
         if same and not (settle and unsettled(dataset, recipe.key)):
             return open_space(dataset, recipe.key)
-        old = open_space(dataset, recipe.key) if manifest and not refit and manifest["seed"] == seed else None
+        old = open_space(dataset, recipe.key) if kept else None
         generation = 1 + max([int(path.name[1:]) for path in folder.glob("g*") if _is_generation(path)], default=0)
         work = folder / f".g{generation:06d}.{os.getpid()}"
         for leftover in folder.glob(".g*"):
             shutil.rmtree(leftover, ignore_errors=True)
         work.mkdir(parents=True)
         try:
-            build = _Build(dataset, recipe, work, progress, cancelled, seed)
+            stores = [features(key) for key, _ in recipe.features]
+            build = _Build(dataset, recipe, work, progress, cancelled, seed, stores)
             added, settled = None, (manifest or {}).get("settled", (manifest or {}).get("n", 0))
             if old is not None and not settle:
                 room = int((1 + _GROWTH) * settled) - len(old)
@@ -104,7 +115,8 @@ def build_space(
                 "settled": settled,
                 "gone": gone,
                 "seed": seed,
-                "stands_for": mark,
+                "stands_for": mark.result(),
+                "items": there,
                 "created": (manifest or {}).get("created") or datetime.datetime.now(datetime.UTC).isoformat(),
             },
         )
@@ -150,10 +162,11 @@ class _Build:
         progress: ProgressCallback | None,
         cancelled: Callable[[], bool] | None,
         seed: int,
+        stores: list[FeatureStore],
     ) -> None:
         self.dataset, self.recipe, self.work, self.seed = dataset, recipe, work, seed
         self.progress, self.cancelled = progress, cancelled
-        self.stores = [dataset.features(key) for key, _ in recipe.features]
+        self.stores = stores
         self.view: JoinedVectors | None = None
 
     def run(self, old: Space | None) -> int:

@@ -6,6 +6,7 @@ anew, and they are no faster by what one waits for.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ EXACT = 150_000_000
 _FIRST, _GUESSED = 64, 1_400
 """Rows looked at first; and of many queries about how many estimates are kept for each: one pass
 over the signs is then enough for nearly all."""
-_AT_ONCE = 512
+_AT_ONCE = 256
 _SURE = 3.0
 """Of the spread of an estimate: of the rows that belong among the nearest, about one in 700 lies further off."""
 _MANY = 0.02
@@ -86,25 +87,48 @@ def candidates(
     if isinstance(codes, JoinedCodes) or n <= 16 * _GUESSED:
         yield from (search(codes, vectors, query, least) for query in queries)
         return
-    for start in range(0, len(queries), _AT_ONCE):
-        some = queries[start : start + _AT_ONCE]
-        margin = np.float32(_SURE) * np.array([codes.spread(query) for query in some], np.float32)
+    blocks = [queries[start : start + _AT_ONCE] for start in range(0, len(queries), _AT_ONCE)]
+
+    def reach(some: np.ndarray) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray] | None]]:
         bound = codes.signs.guess(some, max(_GUESSED, 2 * least))
-        looked = [
-            _looked(vectors, query, reached, k, least, apart)
-            for query, reached, apart in zip(some, codes.signs.reach(some, bound), margin, strict=True)
-        ]
-        wanted = np.array([np.inf if one is None else one[2] for one in looked], np.float32)
-        again = np.flatnonzero(wanted < bound)
-        closer = codes.signs.reach(some[again], wanted[again]) if len(again) else []
-        for number, reached in zip(again.tolist(), closer, strict=True):
-            looked[number] = _looked(vectors, some[number], reached, k, least, margin[number])
-        for one, query in zip(looked, some, strict=True):
-            if one is not None:
-                yield one[:2]
-                continue
-            rows = codes.top(query, least, vectors)
-            yield rows, float32_scores(vectors, rows, query[:, None])[:, 0]
+        return bound, codes.signs.reach(some, bound)
+
+    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as ahead:
+        coming = ahead.submit(reach, blocks[0]) if blocks else None
+        for number, some in enumerate(blocks):
+            assert coming is not None
+            bound, found = coming.result()
+            if number + 1 < len(blocks):  # found while the rows of this block are looked at
+                coming = ahead.submit(reach, blocks[number + 1])
+            yield from _closer(codes, vectors, some, bound, found, k, least)
+
+
+def _closer(
+    codes: Codes,
+    vectors: Any,
+    queries: np.ndarray,
+    bound: np.ndarray,
+    found: list[tuple[np.ndarray, np.ndarray] | None],
+    k: int,
+    least: int,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """`candidates` of (m, d) queries of which is known what the estimates found down to `bound` (m,)."""
+    margin = np.float32(_SURE) * np.array([codes.spread(query) for query in queries], np.float32)
+    looked = [
+        _looked(vectors, query, reached, k, least, apart)
+        for query, reached, apart in zip(queries, found, margin, strict=True)
+    ]
+    wanted = np.array([np.inf if one is None else one[2] for one in looked], np.float32)
+    again = np.flatnonzero(wanted < bound)
+    further = codes.signs.reach(queries[again], wanted[again]) if len(again) else []
+    for number, reached in zip(again.tolist(), further, strict=True):
+        looked[number] = _looked(vectors, queries[number], reached, k, least, margin[number])
+    for one, query in zip(looked, queries, strict=True):
+        if one is not None:
+            yield one[:2]
+            continue
+        rows = codes.top(query, least, vectors)
+        yield rows, float32_scores(vectors, rows, query[:, None])[:, 0]
 
 
 def _looked(

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from explorer.collection.dataset import Dataset
+from explorer.collection.features import FeatureStore
 from explorer.collection.items import GONE, META
 from explorer.collection.names import Names, Places
 from explorer.collection.own import row_names
@@ -214,9 +216,9 @@ def list_spaces(dataset: Dataset) -> list[SpaceInfo]:
     return [info for _, info in sorted(found, key=lambda each: (each[0], each[1].key))]
 
 
-def stands_for(dataset: Dataset, recipe: SpaceRecipe) -> str:
+def stands_for(dataset: Dataset, recipe: SpaceRecipe, features: Callable[[str], FeatureStore] | None = None) -> str:
     """A mark of everything that a build would read: the present items with their contents, and how many of them
-    each feature still lacks."""
+    each feature still lacks. `features`: in place of `dataset.features`, for who has them open."""
     present = dataset.present()
     texts = [pa.array(present[name], pa.large_string()) for name in ("uid", "content_hash")]
     between, nothing, end = (pa.scalar(text, pa.large_string()) for text in ("\0", "", "\n"))
@@ -224,7 +226,7 @@ def stands_for(dataset: Dataset, recipe: SpaceRecipe) -> str:
     lacking = []
     for key, _ in recipe.features:
         try:
-            store = dataset.features(key)
+            store = (features or dataset.features)(key)
             lacking.append(len(store.missing(row_names(store.spec, present))))
         except NotFound:
             lacking.append(len(present))
