@@ -37,12 +37,14 @@ Ask = Callable[[np.ndarray], np.ndarray]
 
 def run() -> dict[str, Any]:
     """EXPLORER_BENCH_WORKSPACE keeps the collection (4 GB; the wide vectors, 6 GB, are made anew each time);
-    EXPLORER_BENCH_PARTS names what is measured, of "search", "wide", "fashion", "peers" and "append"."""
+    EXPLORER_BENCH_PARTS names what is measured, of "search", "wide", "fashion", "hnswlib", "usearch" and
+    "append"; each of the two peers builds for a quarter of an hour and more."""
     from benchmarks.growing import collection
     from explorer.space.codes import warm
     from explorer.workspace import Workspace
 
-    parts = os.environ.get("EXPLORER_BENCH_PARTS", "search,wide,fashion,peers,append").split(",")
+    parts = os.environ.get("EXPLORER_BENCH_PARTS", "search,wide,fashion,hnswlib,usearch,append").split(",")
+    peers = [name for name in ("hnswlib", "usearch") if name in parts]
     root = Path(os.environ.get("EXPLORER_BENCH_WORKSPACE") or ROOT / "build" / "benchmarks") / "search"
     root.mkdir(parents=True, exist_ok=True)
     warm()
@@ -52,20 +54,20 @@ def run() -> dict[str, Any]:
     folder = dataset.root / "spaces" / recipe.key / "g000001"
     if "append" in parts:
         figures[f"append_1000_s.{SIZE}"], detail["append"] = _append(root, dataset.root, more)
-    if "search" in parts or "peers" in parts:
+    if "search" in parts or peers:
         vectors = np.load(folder / "vectors.f32.npy", mmap_mode="r")[:N]
-        found = _measured(vectors, folder, SIZE, "peers" in parts)
+        found = _measured(vectors, folder, SIZE, peers)
         figures |= found["figures"]
         detail[SIZE] = found["detail"]
     if "fashion" in parts:
         from benchmarks.vectors import fashion
 
-        found = _measured(np.asarray(fashion()), None, "70k_fashion", False)
+        found = _measured(np.asarray(fashion()), None, "70k_fashion", [])
         figures |= found["figures"]
         detail["70k_fashion"] = found["detail"]
     if "wide" in parts:
         with tempfile.TemporaryDirectory(dir=root, prefix="wide-") as place:
-            found = _measured(_wide(Path(place) / "wide.npy"), None, f"{SIZE}.{WIDE}", False)
+            found = _measured(_wide(Path(place) / "wide.npy"), None, f"{SIZE}.{WIDE}", [])
         figures |= found["figures"]
         detail[f"{SIZE}.{WIDE}"] = found["detail"]
     return {"figures": figures, "detail": detail}
@@ -91,7 +93,7 @@ def _queries(vectors: np.ndarray) -> np.ndarray:
     return np.asarray(asked / np.linalg.norm(asked, axis=1, keepdims=True), np.float32)
 
 
-def _measured(vectors: np.ndarray, folder: Path | None, name: str, peers: bool) -> dict[str, Any]:
+def _measured(vectors: np.ndarray, folder: Path | None, name: str, peers: list[str]) -> dict[str, Any]:
     import faiss
 
     from explorer.extractors.backends import usable_cores
@@ -140,8 +142,9 @@ def _measured(vectors: np.ndarray, folder: Path | None, name: str, peers: bool) 
         "index_built_s": round(made, 2),
     }
     if peers:
-        found = _peers(flat, queries, truth, recall["own"])
+        found = _peers(peers, flat, queries, truth, recall["own"])
         detail["peers"] = found
+    if "hnswlib" in peers:
         other = found["hnswlib"]
         saved = p50["own"] - other["p50_ms"] / 1_000
         built = other["built_cpu_s"] / usable_cores()  # seconds of the processor: a busy machine is not held against it
@@ -183,7 +186,9 @@ def _recall(ask: Ask, queries: np.ndarray, truth: np.ndarray) -> float:
     )
 
 
-def _peers(vectors: np.ndarray, queries: np.ndarray, truth: np.ndarray, wanted: float) -> dict[str, Any]:
+def _peers(
+    names: list[str], vectors: np.ndarray, queries: np.ndarray, truth: np.ndarray, wanted: float
+) -> dict[str, Any]:
     """hnswlib and usearch, at their own defaults of 16 links; the least effort at a query that finds as many as
     `wanted`, or the most there is."""
     import hnswlib
@@ -193,10 +198,13 @@ def _peers(vectors: np.ndarray, queries: np.ndarray, truth: np.ndarray, wanted: 
     from explorer.extractors.backends import usable_cores
 
     cores = usable_cores()
-    return {
-        "hnswlib": _hnswlib(hnswlib.Index("ip", d), n, cores, vectors, queries, truth, wanted),
-        "usearch": _usearch(Index(ndim=d, metric="ip", dtype="f32"), n, cores, vectors, queries, truth, wanted),
-    }
+    asked = (n, cores, vectors, queries, truth, wanted)
+    found = {}
+    if "hnswlib" in names:
+        found["hnswlib"] = _hnswlib(hnswlib.Index("ip", d), *asked)
+    if "usearch" in names:
+        found["usearch"] = _usearch(Index(ndim=d, metric="ip", dtype="f32"), *asked)
+    return found
 
 
 def _hnswlib(graph: Any, n: int, cores: int, vectors: np.ndarray, *asked: Any) -> dict[str, Any]:

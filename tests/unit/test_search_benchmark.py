@@ -13,7 +13,7 @@ def test_search_and_append_are_measured(tmp_path: Path, monkeypatch: pytest.Monk
         monkeypatch.setattr(search, name, value)
     monkeypatch.setattr(append, "FEWEST", 1_000)
     monkeypatch.setenv("EXPLORER_BENCH_WORKSPACE", str(tmp_path))
-    monkeypatch.setenv("EXPLORER_BENCH_PARTS", "search,wide,peers,append")
+    monkeypatch.setenv("EXPLORER_BENCH_PARTS", "search,wide,hnswlib,usearch,append")
     result = search.run()
     figures = result["figures"]
     names = [f"{figure}.{size}" for figure in ("ratio_to_flat", "recall10", "p50_ms") for size in ("3k", "3k.96")]
