@@ -88,7 +88,12 @@ class _Appended:
         self.hashes = pa.concat_arrays([pa.array(old.hashes), _texts(fresh["content_hash"])])
 
     def write(self) -> int:
-        """Every file of the generation, except for its transform."""
+        """Every file of the generation, except for its transform. Nothing is still being written when it ends, also by
+        an error: the folder may be removed then."""
+        with self.beside:
+            return self._write()
+
+    def _write(self) -> int:
         old = self.old
         near, away, back = self._near()
         odd = self.beside.submit(self._odd, away)
